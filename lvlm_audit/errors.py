@@ -1,0 +1,51 @@
+"""Every error that a user can meet: what happened, to which value, what to do next.
+
+The renderers (terminal, pytest, CLI) print the message alone, without a traceback, so a message must
+stand by itself. Anything that is not a subclass of `LvlmAuditError` is a defect of this project.
+"""
+
+from __future__ import annotations
+
+
+class LvlmAuditError(Exception):
+    """Base of all errors that are somebody's to mend, not ours."""
+
+
+class UsageError(LvlmAuditError):
+    """An option, a setting or a path that cannot be used as given."""
+
+
+class ModelNotFound(LvlmAuditError):
+    """No checkpoint under that name, folder or alias."""
+
+
+class DemoModelMissing(ModelNotFound):
+    """The demo model was asked for and has not been assembled yet."""
+
+
+class UnsupportedModel(LvlmAuditError):
+    """The checkpoint opened, but its inside cannot be read reliably; the message says what was seen."""
+
+
+class ModelBroken(LvlmAuditError):
+    """The weights themselves are unusable (NaN, infinite values, missing tensors)."""
+
+
+class ProbeError(LvlmAuditError):
+    """A probe or a probe file that cannot be asked: missing image, broken file, empty set."""
+
+
+class TraceError(LvlmAuditError):
+    """A trace whose arrays contradict each other, or a stored trace that cannot be read."""
+
+
+class RecordingError(LvlmAuditError):
+    """The model could not be recorded on a probe; names the probe and the step."""
+
+
+class CheckError(LvlmAuditError):
+    """A check that is declared wrongly or that could not run."""
+
+
+class DocumentError(LvlmAuditError):
+    """An audit document (JSON) that cannot be read: not ours, damaged, or from a newer version."""

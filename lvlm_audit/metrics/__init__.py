@@ -1,0 +1,1 @@
+"""What a trace means: curves and nodes over layers. NumPy and SciPy only."""

@@ -1,0 +1,1 @@
+"""Whom we ask: names, opening a checkpoint, its anatomy, and the hooked model."""

@@ -1,0 +1,1 @@
+"""What we ask: probes, their readers and the bundled sets."""

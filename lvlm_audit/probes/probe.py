@@ -1,0 +1,134 @@
+"""Probe: one question about one image. Light: Pillow is imported only when an image is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lvlm_audit.errors import ProbeError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """An encoded image, kept as a path or as bytes so that a thousand probes cost no memory.
+
+    Attributes:
+        name: what messages call it: the file's name or a description.
+        path: the file, or None when `data` holds the encoded bytes.
+        data: the encoded bytes (PNG, JPEG ...), or None when `path` is set.
+    """
+
+    name: str
+    path: Path | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+    def read(self) -> bytes:
+        """The encoded bytes.
+
+        Raises:
+            ProbeError: the file is missing or cannot be read.
+        """
+        if self.data is not None:
+            return self.data
+        assert self.path is not None
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise ProbeError(
+                f"cannot read image {str(self.path)!r}: {error.strerror or error}. "
+                f"Check the path; in a JSONL file it is relative to the file's own folder."
+            ) from error
+
+    def open(self) -> Image:
+        """The decoded image as RGB, turned upright by its EXIF orientation.
+
+        Raises:
+            ProbeError: missing, not an image, truncated, or too large to decode safely.
+        """
+        import warnings
+
+        from PIL import Image, ImageOps, UnidentifiedImageError
+
+        data = self.read()
+        try:
+            with warnings.catch_warnings():
+                # A decompression bomb must not be decoded because the user looked away.
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(io.BytesIO(data)) as image:
+                    return ImageOps.exif_transpose(image).convert("RGB")
+        except (
+            UnidentifiedImageError,
+            OSError,
+            SyntaxError,
+            ValueError,
+            Image.DecompressionBombError,
+            Image.DecompressionBombWarning,
+        ) as error:
+            raise ProbeError(
+                f"image {self.name!r} cannot be decoded: {error}. Replace the file or drop the probe."
+            ) from error
+
+    def digest(self) -> str:
+        """SHA-256 of the encoded bytes, hexadecimal."""
+        return hashlib.sha256(self.read()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question about one image, with what is known about the right answer.
+
+    Attributes:
+        id: unique within a probe set.
+        prompt: the question, without any chat markup: the model's own template adds it.
+        image: what is shown; None only for prepared probes.
+        answer: a reference answer, if one is known.
+        labels: free facts about the probe (kind of question, objects, ...), JSON-serialisable.
+        cluster: the unit that statistics resample; probes on the same image share one.
+        tensors: inputs as `generate()` takes them, for a model without processor (`Probe.prepared`).
+    """
+
+    id: str
+    prompt: str
+    image: ImageSource | None
+    cluster: str
+    answer: str | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    tensors: Mapping[str, Any] | None = None
+
+    @classmethod
+    def prepared(
+        cls,
+        tensors: Mapping[str, Any],
+        *,
+        id: str = "prepared",
+        cluster: str | None = None,
+        prompt: str = "",
+        answer: str | None = None,
+    ) -> Probe:
+        """A probe from tensors as `generate()` takes them: `input_ids` [1, n], `pixel_values` ...
+
+        Raises:
+            ProbeError: `input_ids` is missing or is not of shape [1, n].
+        """
+        ids = tensors.get("input_ids")
+        shape = tuple(getattr(ids, "shape", ()))
+        if len(shape) != 2 or shape[0] != 1 or shape[1] < 1:
+            raise ProbeError(
+                f"prepared probe {id!r}: input_ids must have shape [1, n], not {shape or ids!r}. "
+                f"Pass one probe's tensors as generate() takes them."
+            )
+        return cls(
+            id=id,
+            prompt=prompt,
+            image=None,
+            cluster=cluster if cluster is not None else id,
+            answer=answer,
+            tensors=dict(tensors),
+        )

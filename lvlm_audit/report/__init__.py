@@ -1,0 +1,1 @@
+"""Renderers of an audit document. None of them computes a finding."""

@@ -1,0 +1,1 @@
+"""What must hold: checks as data, properties, bounds and verdicts."""

@@ -1,0 +1,1 @@
+"""What was seen: recording an answer under hooks, and the trace that stays of it."""

@@ -1,0 +1,295 @@
+"""Trace: what was seen of one answer, as plain arrays. NumPy only: a trace outlives the model.
+
+Symbols used everywhere: T generated tokens, L decoder blocks, S = L + 1 states, k kept leaders,
+C candidates. Information is in bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from lvlm_audit.errors import TraceError
+
+SCHEMA_VERSION = 1
+
+LensName = Literal["normed", "raw"]
+LENSES: tuple[LensName, ...] = get_args(LensName)
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+class TokenClass(StrEnum):
+    """What a generated token is, for deciding whether a finding may count it."""
+
+    CONTENT = "content"
+    FUNCTION = "function"
+    COPIED = "copied"
+    """A content word that also stands in the prompt."""
+    PUNCTUATION = "punctuation"
+    CONTINUATION = "continuation"
+    """Not the first piece of its word."""
+    SPECIAL = "special"
+    """End of sequence, image and other control tokens."""
+
+
+ELIGIBLE = frozenset(
+    {TokenClass.CONTENT, TokenClass.FUNCTION, TokenClass.COPIED, TokenClass.PUNCTUATION}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The probe as the trace remembers it: enough to print and to group, without the image."""
+
+    id: str
+    prompt: str
+    cluster: str
+    """The unit that statistics resample: normally the image."""
+    reference: str | None = None
+    """The answer that the probe's author expects, if one was given."""
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """One answer of one model to one probe, read through the lens at every state.
+
+    State j is the residual stream at the position that predicts the token; p_j is the softmax of the
+    head over it (METHOD.md). All arrays are C-contiguous NumPy arrays; floats are float32.
+
+    Raises:
+        TraceError: on construction, if shapes disagree, a value that must be finite is not, or a
+            probability or divergence leaves its range. The message names probe and field.
+    """
+
+    asked: Asked
+    lens: LensName
+    answer: str
+    token_ids: IntArray
+    """[T] ids of the generated tokens, end-of-sequence included when it was generated."""
+    token_texts: tuple[str, ...]
+    """T pieces; joined they are the answer (special tokens as written in the vocabulary)."""
+    token_classes: tuple[TokenClass, ...]
+    input_ids: IntArray
+    """[T] id of the token at the predicting position, whose embedding state 0 is."""
+    probability: FloatArray
+    """[T, S] p_j of the emitted token."""
+    rank: npt.NDArray[np.int32]
+    """[T, S] how many tokens are more probable than the emitted one: 0 when it leads."""
+    divergence: FloatArray
+    """[T, L] Jensen-Shannon divergence of p_i and p_(i+1), bits, in [0, 1]."""
+    entropy: FloatArray
+    """[T, S] entropy of p_j, bits."""
+    kl_to_final: FloatArray
+    """[T, S] forward KL(p_L || p_j), bits; 0 at state L."""
+    jsd_to_final: FloatArray
+    """[T, S] JSD(p_j, p_L), bits; 0 at state L."""
+    nucleus_mass: FloatArray
+    """[T, S] G_j: p_j summed over the final state's top-p 0.9 set (at most 10 tokens)."""
+    top_ids: IntArray
+    """[T, S, k] most probable tokens of each state, best first; [..., 0] is the leading token."""
+    top_probs: FloatArray
+    """[T, S, k] their probabilities."""
+    candidate_ids: IntArray
+    """[T, C] every token that leads at some state, in order of first lead; -1 pads."""
+    candidate_probability: FloatArray
+    """[T, C, S] their p_j; 0 where padded."""
+    distractor_ids: IntArray
+    """[T] token that another probe emitted at the same step; -1 where there is none that differs."""
+    distractor: FloatArray
+    """[T, S] p_j of the distractor; NaN where there is none."""
+    vocabulary: Mapping[int, str]
+    """Text of every id that occurs in this trace."""
+    features: npt.NDArray[np.float16] | None = None
+    """[T, S, d] the states themselves, kept on request; state L after the final norm."""
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+    @property
+    def tokens(self) -> int:
+        """T."""
+        return int(self.token_ids.shape[0])
+
+    @property
+    def blocks(self) -> int:
+        """L."""
+        return int(self.divergence.shape[1])
+
+    @property
+    def leader(self) -> IntArray:
+        """[T, S] the leading token of each state."""
+        return self.top_ids[:, :, 0]
+
+    @property
+    def copied_input(self) -> npt.NDArray[np.bool_]:
+        """[T] the emitted token repeats its own input token, so an early lead may be the tied head."""
+        return np.asarray(self.token_ids == self.input_ids)
+
+    @property
+    def eligible(self) -> npt.NDArray[np.bool_]:
+        """[T] tokens that a finding may count (METHOD.md, "Eligible tokens")."""
+        by_class = np.array([c in ELIGIBLE for c in self.token_classes], dtype=bool)
+        return by_class & ~self.copied_input
+
+    @property
+    def content(self) -> npt.NDArray[np.bool_]:
+        """[T] eligible tokens that carry content: no function words, no punctuation, no copies."""
+        by_class = np.array([c is TokenClass.CONTENT for c in self.token_classes], dtype=bool)
+        return by_class & self.eligible
+
+    def exclusions(self) -> dict[str, int]:
+        """Why tokens are not eligible: reason -> count."""
+        reasons: dict[str, int] = {}
+        for cls, copied in zip(self.token_classes, self.copied_input, strict=True):
+            reason = (
+                str(cls) if cls not in ELIGIBLE else "repeats its input token" if copied else None
+            )
+            if reason is not None:
+                reasons[reason] = reasons.get(reason, 0) + 1
+        return reasons
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedTrace:
+    """The same text replayed twice under two conditions, reduced together.
+
+    Raises:
+        TraceError: on construction, as for `Trace`.
+    """
+
+    asked: Asked
+    lens: LensName
+    condition: str
+    """What the second run changed, e.g. "another probe's image"."""
+    text: Literal["answer", "reference"]
+    """Which text both runs were forced to say."""
+    token_ids: IntArray
+    """[T]"""
+    token_texts: tuple[str, ...]
+    token_classes: tuple[TokenClass, ...]
+    divergence: FloatArray
+    """[T, S] JSD between the two runs' p_j, bits: the grounding curve."""
+    log2_probability: FloatArray
+    """[2, T] log2 of the forced token's probability at state L, in the base run and in the other."""
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+    @property
+    def content(self) -> npt.NDArray[np.bool_]:
+        """[T] content words, first pieces only, copied ones not counted."""
+        return np.array([c is TokenClass.CONTENT for c in self.token_classes], dtype=bool)
+
+
+# Rounding of a float32 sum over a vocabulary; anything beyond is a defect, not noise.
+_SLACK = 1e-4
+
+_SHAPES: dict[type, dict[str, tuple[str, ...]]] = {
+    Trace: {
+        "token_ids": ("T",),
+        "input_ids": ("T",),
+        "probability": ("T", "S"),
+        "rank": ("T", "S"),
+        "divergence": ("T", "L"),
+        "entropy": ("T", "S"),
+        "kl_to_final": ("T", "S"),
+        "jsd_to_final": ("T", "S"),
+        "nucleus_mass": ("T", "S"),
+        "top_ids": ("T", "S", "k"),
+        "top_probs": ("T", "S", "k"),
+        "candidate_ids": ("T", "C"),
+        "candidate_probability": ("T", "C", "S"),
+        "distractor_ids": ("T",),
+        "distractor": ("T", "S"),
+        "features": ("T", "S", "d"),
+    },
+    PairedTrace: {
+        "token_ids": ("T",),
+        "divergence": ("T", "S"),
+        "log2_probability": ("2", "T"),
+    },
+}
+_WITHIN_ONE = frozenset(
+    {
+        "probability",
+        "divergence",
+        "jsd_to_final",
+        "nucleus_mass",
+        "top_probs",
+        "candidate_probability",
+        "distractor",
+    }
+)
+_NOT_NEGATIVE = frozenset({"rank", "entropy", "kl_to_final"})
+
+
+def array_fields(cls: type[Trace] | type[PairedTrace]) -> tuple[str, ...]:
+    """Names of the array fields, in declaration order: what a store has to keep."""
+    return tuple(f.name for f in fields(cls) if f.name in _SHAPES[cls])
+
+
+def _validate(trace: Trace | PairedTrace) -> None:
+    where = f"trace of probe {trace.asked.id!r}"
+    sizes: dict[str, int] = {"T": len(trace.token_texts), "2": 2}
+    if sizes["T"] == 0:
+        raise TraceError(
+            f"{where}: the answer has no tokens. Raise max_new_tokens or drop the probe."
+        )
+    if len(trace.token_classes) != sizes["T"]:
+        raise TraceError(
+            f"{where}: {len(trace.token_classes)} token_classes for {sizes['T']} token_texts."
+        )
+    if trace.lens not in LENSES:
+        raise TraceError(f"{where}: lens {trace.lens!r} is not one of {', '.join(LENSES)}.")
+    for name, dims in _SHAPES[type(trace)].items():
+        array = getattr(trace, name)
+        if array is None:
+            continue
+        if not isinstance(array, np.ndarray) or array.ndim != len(dims):
+            raise TraceError(
+                f"{where}: {name} must be an array [{', '.join(dims)}], "
+                f"not {getattr(array, 'shape', type(array).__name__)}."
+            )
+        for dim, size in zip(dims, array.shape, strict=True):
+            if dim == "L":
+                dim, size = "S", size + 1
+            if sizes.setdefault(dim, size) != size:
+                raise TraceError(
+                    f"{where}: {name} has shape {array.shape}, but [{', '.join(dims)}] "
+                    f"should have {dim} = {sizes[dim]} as in the other fields."
+                )
+        _validate_values(where, name, array)
+
+
+def _validate_values(where: str, name: str, array: npt.NDArray[Any]) -> None:
+    if array.dtype.kind != "f":
+        if name in _NOT_NEGATIVE and array.size and int(array.min()) < 0:
+            raise TraceError(f"{where}: {name} is negative ({array.min()}).")
+        return
+    if name == "distractor":
+        # One missing distractor is a whole row of NaN; a NaN inside a row is a defect.
+        array = array[~np.isnan(array).all(axis=1)]
+    bad = ~np.isfinite(array)
+    if name == "log2_probability":
+        bad &= ~np.isneginf(array)
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise TraceError(
+            f"{where}: {name}{list(at)} is {array[at]}. The model's states or weights hold "
+            f"non-finite values; try --lvlm-dtype float32, and look at the checkpoint."
+        )
+    low = 0.0 if name in _WITHIN_ONE or name in _NOT_NEGATIVE else -np.inf
+    high = 1.0 if name in _WITHIN_ONE else np.inf
+    if array.size and (array.min() < low - _SLACK or array.max() > high + _SLACK):
+        raise TraceError(
+            f"{where}: {name} must lie in [{low}, {high}], but spans "
+            f"[{array.min():.6g}, {array.max():.6g}]."
+        )
