@@ -1,0 +1,35 @@
+"""Evidence: everything recorded for one audit through one lens, as checks see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lvlm_audit.metrics.curves import Needs
+from lvlm_audit.traces.trace import LensName, PairedTrace, Trace
+
+
+Item = Trace | PairedTrace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Recordings of one set of probes.
+
+    Attributes:
+        lens: how states were read.
+        traces: one for each probe, in order.
+        answer_pairs: paired replays of the answers; empty when not required or not possible.
+        reference_pairs: paired replays of reference answers, for the probes that have one.
+    """
+
+    lens: LensName
+    traces: Sequence[Trace]
+    answer_pairs: Sequence[PairedTrace] = ()
+    reference_pairs: Sequence[PairedTrace] = ()
+
+    def items(self, needs: Needs) -> Sequence[Item]:
+        """The recordings of one kind."""
+        if needs == "answers":
+            return self.traces
+        return self.answer_pairs if needs == "answer pairs" else self.reference_pairs

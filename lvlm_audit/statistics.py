@@ -1,0 +1,224 @@
+"""Statistics over images: resampling, intervals, and the correction for a family of checks.
+
+Layers of one token are dependent, and so are tokens of one image, so the unit that is resampled is
+always the image (cluster), never the layer or the token (METHOD.md, "Statistics"). NumPy and SciPy only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Floats = npt.NDArray[np.float64]
+
+MIN_IMAGES = 5
+"""Below this an interval is the full range: a bootstrap of one image has zero width and means nothing."""
+
+RESAMPLES = 4000
+
+Side = Literal[">=", "<="]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """An interval around an estimate.
+
+    Attributes:
+        low: lower end.
+        high: upper end.
+        confidence: two-sided level.
+        method: "wilson", "cluster bootstrap" or "full range".
+    """
+
+    low: float
+    high: float
+    confidence: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShareOfImages:
+    """How many images satisfy something: a binomial share, judged by Wilson's score interval.
+
+    Attributes:
+        held: images that satisfy it.
+        n: images that count.
+    """
+
+    held: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        """The observed share."""
+        return self.held / self.n
+
+    def spread(self, confidence: float) -> Spread:
+        """Wilson (1927) score interval without continuity correction; full range below 5 images."""
+        if self.n < MIN_IMAGES:
+            return Spread(0.0, 1.0, confidence, "full range")
+        interval = stats.binomtest(self.held, self.n).proportion_ci(confidence, method="wilson")
+        return Spread(float(interval.low), float(interval.high), confidence, "wilson")
+
+    def p_value(self, side: Side, bound: float) -> float:
+        """One-sided p of "the share does not satisfy `side bound`", dual to `spread`."""
+        if self.n < MIN_IMAGES:
+            return 1.0
+        if not 0 < bound < 1:
+            return 1.0
+        z = (self.value - bound) / math.sqrt(bound * (1 - bound) / self.n)
+        return float(stats.norm.sf(z if side == ">=" else -z))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterMean:
+    """A mean over images, or a ratio of sums over images, judged by the cluster bootstrap.
+
+    Attributes:
+        numerator: [n] per image; for a plain mean the image's value.
+        weight: [n] per image; ones for a plain mean, token counts for a share of tokens.
+        replicates: [RESAMPLES] bootstrap replicates, sorted.
+        support: values that the statistic can take, (low, high).
+    """
+
+    numerator: Floats
+    weight: Floats
+    replicates: Floats
+    support: tuple[float, float]
+
+    @property
+    def n(self) -> int:
+        """Images that count."""
+        return int(self.numerator.shape[0])
+
+    @property
+    def value(self) -> float:
+        """The observed value."""
+        return float(self.numerator.sum() / self.weight.sum())
+
+    def spread(self, confidence: float) -> Spread:
+        """Percentile interval over resampled images; full range below 5 images."""
+        if self.n < MIN_IMAGES:
+            return Spread(*self.support, confidence, "full range")
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(self.replicates, [tail, 1 - tail], method="inverted_cdf")
+        return Spread(float(low), float(high), confidence, "cluster bootstrap")
+
+    def p_value(self, side: Side, bound: float) -> float:
+        """One-sided p of "the value does not satisfy `side bound`": replicates beyond the bound.
+
+        Add-one smoothing keeps it above zero (Davison & Hinkley 1997, eq. 4.11).
+        """
+        if self.n < MIN_IMAGES:
+            return 1.0
+        beyond = self.replicates < bound if side == ">=" else self.replicates > bound
+        return float((1 + np.count_nonzero(beyond)) / (1 + self.replicates.shape[0]))
+
+
+Estimate = ShareOfImages | ClusterMean
+
+
+def cluster_mean(
+    values: Sequence[float] | Floats,
+    weights: Sequence[float] | Floats | None = None,
+    *,
+    support: tuple[float, float],
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> ClusterMean:
+    """A mean over images with its bootstrap.
+
+    Args:
+        values: [n] per image. With `weights`, sums over the image's tokens.
+        weights: [n] tokens of each image; the estimate is then sum(values) / sum(weights).
+        support: values that the statistic can take.
+        seed: of the resampling; the same seed and data give the same replicates.
+        resamples: number of bootstrap replicates.
+
+    Raises:
+        ValueError: no image at all, or a value that is not finite.
+    """
+    numerator = np.asarray(values, dtype=np.float64)
+    weight = np.ones_like(numerator) if weights is None else np.asarray(weights, dtype=np.float64)
+    if numerator.size == 0 or not np.isfinite(numerator).all():
+        raise ValueError("cluster_mean needs at least one image and finite values")
+    n = numerator.shape[0]
+    # Multinomial counts are the bootstrap's draws, without an index array of n x resamples.
+    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    total = draws @ weight
+    replicates = np.sort((draws @ numerator)[total > 0] / total[total > 0])
+    return ClusterMean(numerator, weight, replicates, support)
+
+
+def median_over_images(
+    values: Floats, clusters: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], Floats]:
+    """Per-image medians of per-token values; NaN tokens are not counted.
+
+    Args:
+        values: [N] one value a token, NaN where undefined.
+        clusters: [N] the token's image.
+
+    Returns:
+        The images that have at least one defined token, and their medians.
+    """
+    defined = ~np.isnan(values)
+    names = np.unique(clusters[defined])
+    medians = [float(np.median(values[defined & (clusters == name)])) for name in names]
+    return names, np.asarray(medians, dtype=np.float64)
+
+
+def bootstrap_median(
+    medians: Floats, *, confidence: float, seed: int, resamples: int = RESAMPLES
+) -> Spread | None:
+    """Percentile interval of the median over images; None below 5 images."""
+    n = medians.shape[0]
+    if n < MIN_IMAGES:
+        return None
+    index = np.random.default_rng(seed).integers(0, n, size=(resamples, n))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.median(medians[index], axis=1), [tail, 1 - tail])
+    return Spread(float(low), float(high), confidence, "cluster bootstrap")
+
+
+def holm_levels(p_values: Sequence[float], alpha: float, family: int) -> list[float]:
+    """The one-sided level at which each member of a family is tested (Holm 1979, step-down).
+
+    A member is decided when its p is at most its level. Sorted by p, the r-th (from 0) is tested at
+    alpha / (family - r); the first that is not decided stops the descent, and it and all after it
+    keep that level, so that an interval at this level leads to the same verdict.
+
+    Args:
+        p_values: of the members that could be tested.
+        alpha: one-sided family-wise error rate.
+        family: size of the declared family, at least len(p_values): a member that could not be
+            tested still counts, so that leaving checks out changes no verdict.
+
+    Returns:
+        Levels in the order of `p_values`.
+    """
+    levels = [alpha / family] * len(p_values)
+    current = alpha / family
+    stopped = False
+    for r, i in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
+        if not stopped:
+            current = alpha / (family - r)
+            stopped = p_values[i] > current
+        levels[i] = current
+    return levels
+
+
+def fold_of(clusters: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Deterministic halves of the images: 0 or 1 for each entry, balanced over distinct clusters.
+
+    Nodes are located on one half and tested on the other (METHOD.md, "Circularity").
+    """
+    names, index = np.unique(np.asarray(clusters), return_inverse=True)
+    del names
+    return np.asarray(index % 2, dtype=np.int64)
