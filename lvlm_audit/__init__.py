@@ -1,9 +1,101 @@
 """pytest for the inside of a vision-language model.
 
 The public names are resolved on first use (PEP 562), so that importing the package costs nothing:
-no torch, no NumPy.
+no torch, no NumPy. Only names that open or ask a model import torch.
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from lvlm_audit.audit import run as run
+    from lvlm_audit.document import Audit as Audit
+    from lvlm_audit.document import Finding as Finding
+    from lvlm_audit.document import Severity as Severity
+    from lvlm_audit.document import Stage as Stage
+    from lvlm_audit.document import Verdict as Verdict
+    from lvlm_audit.errors import LvlmAuditError as LvlmAuditError
+    from lvlm_audit.metrics.curves import Metric as Metric
+    from lvlm_audit.metrics.curves import image_advantage as image_advantage
+    from lvlm_audit.metrics.curves import image_divergence as image_divergence
+    from lvlm_audit.metrics.curves import neighbour_divergence as neighbour_divergence
+    from lvlm_audit.metrics.curves import nucleus_mass as nucleus_mass
+    from lvlm_audit.metrics.curves import token_lead as token_lead
+    from lvlm_audit.metrics.curves import token_probability as token_probability
+    from lvlm_audit.models.hooked import HookedModel as HookedModel
+    from lvlm_audit.models.opening import hook as hook
+    from lvlm_audit.models.opening import load as load
+    from lvlm_audit.probes.probe import Probe as Probe
+    from lvlm_audit.probes.readers import read_probes as read_probes
+    from lvlm_audit.report.html import write as render
+    from lvlm_audit.spec.check import Check as Check
+    from lvlm_audit.spec.check import at_least as at_least
+    from lvlm_audit.spec.check import at_most as at_most
+    from lvlm_audit.spec.properties import Kept as Kept
+    from lvlm_audit.spec.properties import LateMutation as LateMutation
+    from lvlm_audit.spec.properties import LevelGap as LevelGap
+    from lvlm_audit.spec.properties import Plateau as Plateau
+    from lvlm_audit.spec.properties import Rise as Rise
+    from lvlm_audit.spec.properties import Saturates as Saturates
+    from lvlm_audit.spec.properties import Value as Value
+    from lvlm_audit.spec.suite import suite as suite
+    from lvlm_audit.stages import Stages as Stages
+    from lvlm_audit.stages import find_stages as find_stages
+    from lvlm_audit.traces.recorder import record as record
+    from lvlm_audit.traces.trace import Trace as Trace
+
+_HOMES = {
+    "audit": ("run",),
+    "document": ("Audit", "Finding", "Severity", "Stage", "Verdict"),
+    "errors": ("LvlmAuditError",),
+    "metrics.curves": (
+        "Metric",
+        "image_advantage",
+        "image_divergence",
+        "neighbour_divergence",
+        "nucleus_mass",
+        "token_lead",
+        "token_probability",
+    ),
+    "models.hooked": ("HookedModel",),
+    "models.opening": ("hook", "load"),
+    "probes.probe": ("Probe",),
+    "probes.readers": ("read_probes",),
+    "report.html": ("write",),
+    "spec.check": ("Check", "at_least", "at_most"),
+    "spec.properties": (
+        "Kept",
+        "LateMutation",
+        "LevelGap",
+        "Plateau",
+        "Rise",
+        "Saturates",
+        "Value",
+    ),
+    "spec.suite": ("suite",),
+    "stages": ("Stages", "find_stages"),
+    "traces.recorder": ("record",),
+    "traces.trace": ("Trace",),
+}
+_RENAMED = {"write": "render"}
+_WHERE = {_RENAMED.get(n, n): (home, n) for home, names in _HOMES.items() for n in names}
+
+__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home, original = _WHERE[name]
+    except KeyError:
+        raise AttributeError(f"module 'lvlm_audit' has no attribute {name!r}") from None
+    value = getattr(importlib.import_module(f"lvlm_audit.{home}"), original)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

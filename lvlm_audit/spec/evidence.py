@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from lvlm_audit.metrics.curves import Needs
 from lvlm_audit.traces.trace import LensName, PairedTrace, Trace
 
-
 Item = Trace | PairedTrace
 
 

@@ -1,0 +1,39 @@
+"""Stabilization: once formed, the answer holds."""
+
+from lvlm_audit import (
+    Check,
+    Plateau,
+    Saturates,
+    Severity,
+    Stage,
+    at_least,
+    neighbour_divergence,
+    token_probability,
+)
+
+settles_early = Check(
+    "The leading token no longer changes from some state before L-1 on.",
+    stage=Stage.STABILIZATION,
+    metric=token_probability,
+    property=Saturates(),
+    holds_for=at_least(0.70, of="images"),
+    severity=Severity.WARN,
+    rationale=(
+        "If the leader is final only at the last two states, the last blocks still decide the answer "
+        "and none of them can be removed or read early. The paper's models settle long before."
+    ),
+)
+
+plateau_holds = Check(
+    "After the settle state the leading token stays and neighbouring states stay close.",
+    stage=Stage.STABILIZATION,
+    metric=neighbour_divergence,
+    property=Plateau(max_divergence=0.1),
+    holds_for=at_least(0.50, of="images"),
+    severity=Severity.WARN,
+    rationale=(
+        "0.1 bit is a tenth of the divergence's range: two distributions that close name the same "
+        "leader with nearly the same probability. The window starts at the settle state of the other "
+        "half of the images, by which half of the tokens have settled; so half is what is asked."
+    ),
+)

@@ -1,0 +1,127 @@
+"""Check: one declared expectation, as data; and what its declaration may contain."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lvlm_audit.document import Severity, Stage
+from lvlm_audit.errors import CheckError
+from lvlm_audit.metrics.curves import Metric
+from lvlm_audit.spec.properties import Property
+from lvlm_audit.statistics import Side
+from lvlm_audit.traces.trace import LensName
+
+Unit = Literal["images", "tokens", "mean"]
+Tokens = Literal["eligible", "content"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """What the observed value is held against.
+
+    Attributes:
+        side: ">=" or "<=".
+        value: the bound, in the unit of what is observed.
+        of: how tokens become the observed value, always with images as the unit of resampling:
+            "images": share of images in which at least half of the counted tokens hold;
+            "tokens": share of all counted tokens that hold;
+            "mean": mean over images of the image's median token (for quantities).
+    """
+
+    side: Side
+    value: float
+    of: Unit
+
+
+def at_least(value: float, *, of: Unit) -> Quorum:
+    """The observed value must be at least `value`."""
+    return Quorum(">=", value, of)
+
+
+def at_most(value: float, *, of: Unit) -> Quorum:
+    """The observed value must be at most `value`."""
+    return Quorum("<=", value, of)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One expectation. Its name is the name of the variable that holds it in its file.
+
+    Attributes:
+        statement: what must hold, one sentence in plain words.
+        stage: the stage of evolution that it speaks about.
+        metric: the curve that is looked at.
+        property: what must be true of the curve, or the quantity that is read off it.
+        holds_for: the bound on the observed value.
+        rationale: why the bound is what it is.
+        tokens: which tokens count: "eligible", or "content" words only.
+        severity: an error-severity check decides the exit code.
+        lens: the lens that it must be read through; None: the run's.
+        allow_inconclusive: an undecided error-severity check lets the run pass all the same.
+        name: set when the suite is loaded.
+        source: file that declares it, set when the suite is loaded.
+
+    Raises:
+        CheckError: property, quorum and metric do not fit each other.
+    """
+
+    statement: str
+    stage: Stage
+    metric: Metric
+    property: Property
+    holds_for: Quorum
+    rationale: str
+    tokens: Tokens = "eligible"
+    severity: Severity = Severity.ERROR
+    lens: LensName | None = None
+    allow_inconclusive: bool = False
+    name: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        label = self.name or self.statement
+        if not self.statement.strip() or not self.rationale.strip():
+            raise CheckError(f"check {label!r}: statement and rationale must say something.")
+        if self.property.statement == (self.holds_for.of == "mean"):
+            kind = "a statement" if self.property.statement else "a quantity"
+            wanted = "images or tokens" if self.property.statement else "mean"
+            raise CheckError(
+                f"check {label!r}: {type(self.property).__name__} is {kind}, so holds_for must be a "
+                f"bound of {wanted}, not of {self.holds_for.of!r}."
+            )
+        if self.property.statement and not 0 < self.holds_for.value < 1:
+            raise CheckError(
+                f"check {label!r}: a share of {self.holds_for.value} can never be decided by a "
+                f"sample; choose a bound inside (0, 1)."
+            )
+        if self.metric.needs != "answers" and self.tokens != "content":
+            raise CheckError(
+                f"check {label!r}: {self.metric.name} is read off replays, where only content words "
+                f'are told apart; declare tokens="content".'
+            )
+
+    @property
+    def unit(self) -> str:
+        """Unit of the observed value and of the bound."""
+        if self.holds_for.of == "mean":
+            return self.property.unit or self.metric.unit
+        return f"share of {self.holds_for.of}"
+
+    def declared(self) -> dict[str, Any]:
+        """The declaration as plain data, for the document."""
+        parameters = (
+            dataclasses.asdict(self.property)  # type: ignore[call-overload]
+            if dataclasses.is_dataclass(self.property)
+            else {}
+        )
+        return {
+            "metric": self.metric.name,
+            "property": type(self.property).__name__,
+            "parameters": parameters,
+            "holds_for": dataclasses.asdict(self.holds_for),
+            "tokens": self.tokens,
+            "lens": self.lens,
+            "allow_inconclusive": self.allow_inconclusive,
+        }

@@ -1,0 +1,289 @@
+"""Observing first, judging after: from recordings to findings.
+
+A check observes by itself; it is judged within the declared family (Holm), so that choosing some
+checks with `-k` changes no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lvlm_audit.document import Bound, Eligibility, Finding, Interval, Verdict
+from lvlm_audit.metrics.nodes import SETTLE, sustained_from
+from lvlm_audit.spec.check import Check
+from lvlm_audit.spec.evidence import Evidence, Item
+from lvlm_audit.spec.properties import Context
+from lvlm_audit.statistics import (
+    MIN_IMAGES,
+    Estimate,
+    ShareOfImages,
+    Side,
+    cluster_mean,
+    fold_of,
+    holm_levels,
+    images_to_decide,
+    median_over_images,
+)
+from lvlm_audit.traces.trace import PairedTrace, Trace
+
+ALPHA = 0.025
+"""One-sided error rate of a family: a single check would be judged by its 95 % interval."""
+
+_MAX_COUNTEREXAMPLES = 5
+_OPPOSITE: dict[Side, Side] = {">=": "<=", "<=": ">="}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """What a check saw, before any judgement.
+
+    Attributes:
+        check: whose it is.
+        estimate: the observed value with its resampling; None when not applicable.
+        reason: why it is not applicable; empty otherwise.
+        eligible: how much evidence counts.
+        per_image: image -> its value.
+        counterexamples: probe ids, worst first.
+    """
+
+    check: Check
+    estimate: Estimate | None
+    reason: str
+    eligible: Eligibility
+    per_image: dict[str, float]
+    counterexamples: tuple[str, ...]
+
+
+def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
+    """Let one check look at the evidence.
+
+    Args:
+        check: the declaration.
+        evidence: recordings through the check's lens.
+        seed: of the resampling.
+    """
+    items = evidence.items(check.metric.needs)
+    contexts = _contexts(evidence)
+    values: dict[str, list[float]] = {}
+    by_probe: dict[str, float] = {}
+    excluded: dict[str, int] = {}
+    recorded = counted = 0
+    for item in items:
+        observed = check.property.observe(
+            item, check.metric.curve(item), contexts.get(item.asked.cluster, Context(None))
+        )
+        counts = _counted(check, item)
+        recorded += len(counts)
+        for reason, number in _exclusions(check, item).items():
+            excluded[reason] = excluded.get(reason, 0) + number
+        applicable = counts & ~np.isnan(observed)
+        if inapplicable := int((counts & np.isnan(observed)).sum()):
+            reason = "the property does not apply"
+            excluded[reason] = excluded.get(reason, 0) + inapplicable
+        seen = observed[applicable]
+        counted += len(seen)
+        if len(seen):
+            values.setdefault(item.asked.cluster, []).extend(float(v) for v in seen)
+            by_probe[item.asked.id] = (
+                float(np.median(seen)) if check.holds_for.of == "mean" else float(seen.mean())
+            )
+    eligible = Eligibility(
+        images=len(values),
+        tokens=counted,
+        images_recorded=len({t.asked.cluster for t in evidence.traces}),
+        tokens_recorded=recorded,
+        excluded=dict(sorted(excluded.items())),
+    )
+    if not values:
+        return Observation(check, None, _why_nothing(check, items, recorded), eligible, {}, ())
+    estimate, per_image = _estimate(check, values, seed)
+    worst = sorted(by_probe.items(), key=lambda kv: kv[1], reverse=check.holds_for.side == "<=")
+    against = tuple(name for name, value in worst if _speaks_against(check, value))
+    return Observation(
+        check, estimate, "", eligible, per_image, against[:_MAX_COUNTEREXAMPLES]
+    )
+
+
+def judge(observations: Sequence[Observation], *, family: int | None = None) -> list[Finding]:
+    """Judge a family of observations together.
+
+    Pass only if the whole interval clears the bound, fail only if it lies beyond, otherwise
+    inconclusive. Intervals are widened for the family by Holm's step-down.
+
+    Args:
+        observations: of all declared checks.
+        family: number of declared checks; at least len(observations), which is the default.
+    """
+    size = family if family is not None else len(observations)
+    tested = [o for o in observations if o.estimate is not None]
+    evidence = []
+    for o in tested:
+        assert o.estimate is not None
+        side, bound = o.check.holds_for.side, o.check.holds_for.value
+        evidence.append(
+            (o.estimate.p_value(side, bound), o.estimate.p_value(_OPPOSITE[side], bound))
+        )
+    levels = holm_levels([min(pair) for pair in evidence], ALPHA, max(size, 1))
+    decided = {
+        id(o): (passes, fails, level)
+        for o, (passes, fails), level in zip(tested, evidence, levels, strict=True)
+    }
+    return [_finding(o, decided.get(id(o)), size) for o in observations]
+
+
+def _contexts(evidence: Evidence) -> dict[str, Context]:
+    """Settle state for each image, located on the images of the other half."""
+    clusters, settle = [], []
+    for trace in evidence.traces:
+        use = trace.eligible
+        clusters.extend([trace.asked.cluster] * int(use.sum()))
+        settle.append(sustained_from(trace.nucleus_mass, SETTLE)[use])
+    if not clusters:
+        return {}
+    images, states = np.asarray(clusters), np.concatenate(settle)
+    fold = fold_of(images)
+    node: list[float | None] = []
+    for half in (0, 1):
+        _, medians = median_over_images(states[fold == half], images[fold == half])
+        node.append(float(np.median(medians)) if medians.size else None)
+    return {
+        str(image): Context(node[1 - int(half)])
+        for image, half in dict(zip(images, fold, strict=True)).items()
+    }
+
+
+def _counted(check: Check, item: Item) -> np.ndarray:
+    if isinstance(item, PairedTrace) or check.tokens == "content":
+        return item.content
+    return item.eligible
+
+
+def _exclusions(check: Check, item: Item) -> dict[str, int]:
+    if isinstance(item, Trace):
+        reasons = item.exclusions()
+        rest = item.eligible & ~item.content
+    else:
+        reasons = {}
+        rest = ~item.content
+    if isinstance(item, PairedTrace) or check.tokens == "content":
+        for cls, out in zip(item.token_classes, rest, strict=True):
+            if out:
+                reasons[str(cls)] = reasons.get(str(cls), 0) + 1
+    return reasons
+
+
+def _estimate(
+    check: Check, values: dict[str, list[float]], seed: int
+) -> tuple[Estimate, dict[str, float]]:
+    images = sorted(values)
+    if check.holds_for.of == "images":
+        per_image = {i: float(np.mean(values[i]) >= 0.5) for i in images}
+        return ShareOfImages(int(sum(per_image.values())), len(images)), per_image
+    if check.holds_for.of == "tokens":
+        sums = [float(np.sum(values[i])) for i in images]
+        weights = [float(len(values[i])) for i in images]
+        shares = {i: s / w for i, s, w in zip(images, sums, weights, strict=True)}
+        return cluster_mean(sums, weights, support=(0.0, 1.0), seed=seed), shares
+    per_image = {i: float(np.median(values[i])) for i in images}
+    support = (-1.0, 1.0) if check.unit == "probability" else (0.0, 1.0)
+    if check.unit not in ("probability", "bits", "share of depth"):
+        support = (-float("inf"), float("inf"))
+    return cluster_mean([per_image[i] for i in images], support=support, seed=seed), per_image
+
+
+def _speaks_against(check: Check, value: float) -> bool:
+    quorum = check.holds_for
+    bound = quorum.value if quorum.of == "mean" else 0.5
+    return value < bound if quorum.side == ">=" else value > bound
+
+
+def _why_nothing(check: Check, items: Sequence[Item], recorded: int) -> str:
+    if not items:
+        return {
+            "answers": "no answer was recorded",
+            "answer pairs": "there is no second image to compare with",
+            "reference pairs": "no probe has a reference answer and a second image to compare with",
+        }[check.metric.needs]
+    if recorded and check.holds_for.of != "mean" and type(check.property).__name__ == "Plateau":
+        return (
+            "after the settle state too few transitions are left for a plateau "
+            "(max(2, 0.1 L) are needed)"
+        )
+    return f"none of the {recorded} tokens is one that this check counts"
+
+
+def _finding(
+    observation: Observation, decided: tuple[float, float, float] | None, family: int
+) -> Finding:
+    check, estimate = observation.check, observation.estimate
+    bound = Bound(check.holds_for.side, check.holds_for.value, check.unit)
+    interval = needed = None
+    if estimate is None or decided is None:
+        verdict = Verdict.NOT_APPLICABLE
+        message = f"Not applicable: {observation.reason}."
+    else:
+        passes, fails, level = decided
+        confidence = 1 - 2 * level
+        spread = estimate.spread(confidence)
+        interval = Interval(
+            max(spread.low, -1e300),
+            min(spread.high, 1e300),
+            confidence,
+            spread.method,
+            adjusted=family > 1,
+        )
+        if passes <= level:
+            verdict = Verdict.PASS
+        elif fails <= level:
+            verdict = Verdict.FAIL
+        else:
+            verdict = Verdict.INCONCLUSIVE
+            needed = images_to_decide(estimate, bound.op, bound.value, confidence)  # type: ignore[arg-type]
+        message = _message(check, estimate, interval, verdict, needed)
+    return Finding(
+        check=check.name,
+        statement=check.statement,
+        stage=check.stage,
+        severity=check.severity,
+        verdict=verdict,
+        observed=None if estimate is None else estimate.value,
+        interval=interval,
+        bound=bound,
+        n=observation.eligible.images,
+        eligible=observation.eligible,
+        message=message,
+        rationale=check.rationale,
+        declared=check.declared(),
+        source=check.source,
+        images_to_decide=needed,
+        per_image=observation.per_image,
+        counterexamples=list(observation.counterexamples),
+    )
+
+
+def _message(
+    check: Check, estimate: Estimate, interval: Interval, verdict: Verdict, needed: int | None
+) -> str:
+    word = "at least" if check.holds_for.side == ">=" else "at most"
+    if isinstance(estimate, ShareOfImages):
+        seen = f"It holds for {estimate.held} of {estimate.n} images ({estimate.value:.0%})"
+    elif check.holds_for.of == "tokens":
+        seen = f"{estimate.value:.0%} of the counted tokens of {estimate.n} images"
+    else:
+        seen = f"{estimate.value:.3g} {check.unit}, mean over {estimate.n} images"
+    wanted = f"{word} {check.holds_for.value:g} ({check.unit}) is required"
+    tail = {
+        Verdict.PASS: "the whole interval clears the bound",
+        Verdict.FAIL: "the whole interval lies beyond the bound",
+    }.get(verdict)
+    if tail is None:
+        tail = "the interval straddles the bound"
+        if estimate.n < MIN_IMAGES:
+            tail = f"fewer than {MIN_IMAGES} images decide nothing"
+        elif needed is not None:
+            tail += f"; about {needed} images would decide it if the value stays"
+    del interval
+    return f"{seen}; {wanted}: {tail}."

@@ -1,0 +1,314 @@
+"""Properties: what may hold of one token's curve. A check holds a metric against one of them.
+
+A property sees a recording and the metric's curve for it, and returns one value a token: 1 or 0 where
+the property is a statement, a number where it is a quantity, NaN where it does not apply. Depths are
+detected nodes, never block numbers, so that one declaration serves models of any depth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from lvlm_audit.errors import CheckError
+from lvlm_audit.metrics.collapse import sustained_collapse
+from lvlm_audit.metrics.nodes import (
+    CRITICAL,
+    SETTLE,
+    downward_share,
+    late_mutations,
+    late_start,
+    saturation,
+    settled_run,
+    sustained_from,
+    value_at,
+)
+from lvlm_audit.traces.trace import Trace
+
+Values = npt.NDArray[np.float64]
+Curve = npt.NDArray[np.floating[Any]]
+Place = Literal["critical", "settle", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a property may know beside the token itself.
+
+    Attributes:
+        settle: the model's settle state, located on the other half of the images (METHOD.md,
+            "Circularity"); None where that half has none.
+    """
+
+    settle: float | None
+
+
+class Property(Protocol):
+    """What a check requires of a token's curve.
+
+    Attributes:
+        statement: whether the values are 1 (holds) and 0 (does not), or quantities.
+        unit: of the values, where it is not the metric's.
+    """
+
+    @property
+    def statement(self) -> bool: ...
+
+    @property
+    def unit(self) -> str | None: ...
+
+    def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
+        """One value for each token of the recording; NaN where the property does not apply."""
+        ...
+
+
+PropertyType = type[Any]
+REGISTRY: dict[str, PropertyType] = {}
+
+
+def register(cls: PropertyType) -> PropertyType:
+    """Make a property known by its class name, so that a declared suite can be read back.
+
+    Raises:
+        CheckError: another property has that name already.
+    """
+    if REGISTRY.setdefault(cls.__name__, cls) is not cls:
+        raise CheckError(f"a property named {cls.__name__!r} is registered already; rename yours.")
+    return cls
+
+
+def _place(trace: Trace, place: Place) -> Values:
+    """A node of every token of a trace, on its nucleus mass."""
+    if place == "last":
+        return np.full(trace.tokens, float(trace.blocks))
+    return sustained_from(trace.nucleus_mass, CRITICAL if place == "critical" else SETTLE)
+
+
+def _trace(recording: Any, what: str) -> Trace:
+    if not isinstance(recording, Trace):
+        raise CheckError(
+            f"{what} reads a model's own answers, not a {type(recording).__name__}. "
+            f"Use a metric that needs answers."
+        )
+    return recording
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """The curve rises up to a node: little downward movement, and a real gain.
+
+    A token whose nucleus never settles has not risen: it counts as 0, not as "not applicable".
+
+    Attributes:
+        until: the token's node at which the rise must be over.
+        max_downward: most of the total variation that may point down, from state 0 to the node.
+        min_gain: least gain over state 0 (an all-zero curve does not rise).
+    """
+
+    until: Place = "settle"
+    max_downward: float = 0.25
+    min_gain: float = 0.2
+
+    @property
+    def statement(self) -> bool:
+        """Holds or does not."""
+        return True
+
+    @property
+    def unit(self) -> str | None:
+        """None: a share."""
+        return None
+
+    def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
+        """1 where the token's curve rises, else 0."""
+        trace = _trace(recording, "Rise")
+        node = _place(trace, self.until)
+        gain = value_at(curve, node) - curve[:, 0]
+        with np.errstate(invalid="ignore"):
+            holds = (downward_share(curve, node) <= self.max_downward) & (gain >= self.min_gain)
+        return cast(Values, holds.astype(np.float64))
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """After the model's settle state the leader stays and neighbouring states stay close.
+
+    The window runs from the settle state located on the other half of the images to state L-1: the
+    terminal transition is reported apart. It must hold at least max(2, 0.1 L) transitions; a shorter
+    one is not applicable, never a pass.
+
+    Attributes:
+        max_divergence: largest neighbour JSD on the plateau, bits.
+    """
+
+    max_divergence: float = 0.1
+
+    @property
+    def statement(self) -> bool:
+        """Holds or does not."""
+        return True
+
+    @property
+    def unit(self) -> str | None:
+        """None: a share."""
+        return None
+
+    def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
+        """1 where the token keeps its leader and its distribution, NaN where there is no window."""
+        trace = _trace(recording, "Plateau")
+        if context.settle is None:
+            return np.full(trace.tokens, np.nan)
+        start = int(np.ceil(context.settle))
+        end = trace.blocks - 1
+        if end - start < settled_run(trace.blocks):
+            return np.full(trace.tokens, np.nan)
+        leader = trace.leader[:, start : end + 1]
+        still = (leader == leader[:, :1]).all(axis=1)
+        close = (curve[:, start:end] <= self.max_divergence).all(axis=1)
+        return cast(Values, (still & close).astype(np.float64))
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class LateMutation:
+    """In the last quarter a settled leader is replaced by a clear margin (terminal state apart).
+
+    Not applicable to a token that has no settled leader when the last quarter begins: what has not
+    settled cannot mutate.
+    """
+
+    @property
+    def statement(self) -> bool:
+        """Holds or does not."""
+        return True
+
+    @property
+    def unit(self) -> str | None:
+        """None: a share."""
+        return None
+
+    def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
+        """1 where the token mutates late."""
+        trace = _trace(recording, "LateMutation")
+        mutated = late_mutations(trace.leader, trace.candidate_ids, trace.candidate_probability)
+        values = mutated[:, : trace.blocks].any(axis=1).astype(np.float64)
+        late, need = late_start(trace.blocks), settled_run(trace.blocks)
+        runs = np.stack(
+            [
+                (trace.leader[:, j : j + need] == trace.leader[:, j : j + 1]).all(axis=1)
+                for j in range(trace.blocks - need)
+            ],
+            axis=1,
+        )
+        # A run that is complete before the last usable state could have been overturned.
+        able = runs[:, : max(trace.blocks - need, 0)].any(axis=1) & (late < trace.blocks)
+        values[~able] = np.nan
+        return cast(Values, values)
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Saturates:
+    """From some state before L-1 on the leading token no longer changes."""
+
+    @property
+    def statement(self) -> bool:
+        """Holds or does not."""
+        return True
+
+    @property
+    def unit(self) -> str | None:
+        """None: a share."""
+        return None
+
+    def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
+        """1 where the leader is final before state L-1."""
+        trace = _trace(recording, "Saturates")
+        with np.errstate(invalid="ignore"):
+            return (saturation(trace.leader) < trace.blocks - 1).astype(np.float64)
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The curve's value at a place.
+
+    Attributes:
+        at: a node of the token, or the last state.
+    """
+
+    at: Place = "last"
+
+    @property
+    def statement(self) -> bool:
+        """A quantity."""
+        return False
+
+    @property
+    def unit(self) -> str | None:
+        """The metric's own."""
+        return None
+
+    def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
+        """The value; NaN where the node or the curve is undefined."""
+        if self.at == "last":
+            return curve[:, -1].astype(np.float64)
+        return value_at(curve, _place(_trace(recording, "Value(at=node)"), self.at))
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """At the last state at least a share of the curve's peak is left.
+
+    Attributes:
+        share: of the peak.
+        min_peak: a curve that stays below this has nothing to keep: not applicable.
+    """
+
+    share: float = 0.5
+    min_peak: float = 0.05
+
+    @property
+    def statement(self) -> bool:
+        """Holds or does not."""
+        return True
+
+    @property
+    def unit(self) -> str | None:
+        """None: a share."""
+        return None
+
+    def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
+        """1 where the end keeps the share of the peak."""
+        peak = curve.max(axis=1)
+        values = (curve[:, -1] >= self.share * peak).astype(np.float64)
+        values[peak < self.min_peak] = np.nan
+        return values
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class LevelGap:
+    """Distance between a token's critical states by probability and by distribution, share of depth."""
+
+    @property
+    def statement(self) -> bool:
+        """A quantity."""
+        return False
+
+    @property
+    def unit(self) -> str | None:
+        """States over blocks."""
+        return "share of depth"
+
+    def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
+        """|critical by nucleus mass - collapse of neighbour JSD| / L; NaN where one is missing."""
+        trace = _trace(recording, "LevelGap")
+        gap = _place(trace, "critical") - sustained_collapse(trace.divergence).state
+        return np.abs(gap) / trace.blocks
+
