@@ -14,6 +14,10 @@ from lvlm_audit.errors import ProbeError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""What Pillow may be asked to decode. Named, because among Pillow's other formats are some that
+start programs (EPS runs Ghostscript) on a file that nobody vouches for."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
@@ -47,10 +51,11 @@ class ImageSource:
             ) from error
 
     def open(self) -> Image:
-        """The decoded image as RGB, turned upright by its EXIF orientation.
+        """The decoded image as RGB, turned upright by its EXIF orientation (the first frame).
 
         Raises:
-            ProbeError: missing, not an image, truncated, or too large to decode safely.
+            ProbeError: missing, not an image, truncated, of more than 8 bits a channel, or too
+                large to decode safely.
         """
         import warnings
 
@@ -59,21 +64,28 @@ class ImageSource:
         data = self.read()
         try:
             with warnings.catch_warnings():
-                # A decompression bomb must not be decoded because the user looked away.
+                # Remarks on odd metadata name no file and help nobody; but a decompression bomb
+                # must not be decoded because the user looked away.
+                warnings.simplefilter("ignore")
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(io.BytesIO(data)) as image:
+                with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                    if image.mode.startswith(("I", "F")):
+                        # Pillow would clip these to 8 bits: a depth map would be shown as white.
+                        raise self._broken(f"its pixels are not 8-bit (Pillow mode {image.mode})")
                     return ImageOps.exif_transpose(image).convert("RGB")
-        except (
-            UnidentifiedImageError,
-            OSError,
-            SyntaxError,
-            ValueError,
-            Image.DecompressionBombError,
-            Image.DecompressionBombWarning,
-        ) as error:
-            raise ProbeError(
-                f"image {self.name!r} cannot be decoded: {error}. Replace the file or drop the probe."
-            ) from error
+        except ProbeError:
+            raise
+        except UnidentifiedImageError as error:
+            raise self._broken(f"it is not one of {', '.join(FORMATS)}") from error
+        except Exception as error:
+            # Pillow's decoders meet damaged files with OSError, ValueError, SyntaxError, EOFError,
+            # struct.error, zlib.error ...: whatever it is, it is this file's fault and not ours.
+            raise self._broken(str(error) or type(error).__name__) from error
+
+    def _broken(self, reason: str) -> ProbeError:
+        return ProbeError(
+            f"image {self.name!r} cannot be decoded: {reason}. Replace the file or drop the probe."
+        )
 
     def digest(self) -> str:
         """SHA-256 of the encoded bytes, hexadecimal."""
@@ -91,7 +103,7 @@ class Probe:
         answer: a reference answer, if one is known.
         labels: free facts about the probe (kind of question, objects, ...), JSON-serialisable.
         cluster: the unit that statistics resample; probes on the same image share one.
-        tensors: inputs as `generate()` takes them, for a model without processor (`Probe.prepared`).
+        tensors: inputs as `generate()` takes them, for a model without processor (see `prepared`).
     """
 
     id: str
