@@ -1,0 +1,203 @@
+"""Asking: from probes to the tensors that a model takes, through the model's own processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lvlm_audit.errors import LvlmAuditError, ProbeError, UnsupportedModel
+from lvlm_audit.probes.probe import Probe
+
+Inputs = dict[str, Any]
+
+
+def build_inputs(
+    processor: Any,
+    probes: Sequence[Probe],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    continuations: Sequence[Sequence[int]] | None = None,
+) -> Inputs:
+    """Left-padded batch inputs, with a continuation appended to each prompt if given.
+
+    A chat template is used if the processor has one; otherwise the plain `<image>` and prompt lines.
+    Prepared probes are passed through, one at a time.
+
+    Args:
+        processor: the model's processor, a tokenizer, or None for prepared probes.
+        probes: all with an image, all without, or one prepared.
+        device: where the tensors go.
+        dtype: of the floating-point ones.
+        continuations: token ids to append per probe; may differ in length.
+
+    Raises:
+        ProbeError: an image cannot be read, or the processor refuses a probe; the message names it.
+        UnsupportedModel: the model has no processor and the probe is not prepared.
+    """
+    if probes[0].tensors is not None:
+        if len(probes) != 1:
+            raise ProbeError(
+                f"prepared probe {probes[0].id!r} cannot share a batch; pass batch_size=1."
+            )
+        inputs = {key: value for key, value in probes[0].tensors.items() if value is not None}
+    else:
+        if processor is None:
+            raise UnsupportedModel(
+                f"the model has no processor, so probe {probes[0].id!r} cannot be turned into tensors. "
+                f"Pass processor=..., or ask it Probe.prepared({{'input_ids': ...}})."
+            )
+        inputs = _processed(processor, probes)
+    inputs.setdefault("attention_mask", torch.ones_like(inputs["input_ids"]))
+    inputs = {
+        key: value.to(device, dtype if value.is_floating_point() else None)
+        if isinstance(value, Tensor)
+        else value
+        for key, value in inputs.items()
+    }
+    _check_left_padding(inputs, probes)
+    if continuations is not None:
+        inputs = _extend(inputs, continuations, _padding_id(processor))
+    return inputs
+
+
+def tokenizer_of(processor: Any) -> Any:
+    """The tokenizer inside a processor, the processor itself if it is one, or None."""
+    if processor is None:
+        return None
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is not None:
+        return tokenizer
+    return processor if hasattr(processor, "convert_ids_to_tokens") else None
+
+
+def _processed(processor: Any, probes: Sequence[Probe]) -> Inputs:
+    images = [probe.image.open() if probe.image is not None else None for probe in probes]
+    tokenizer = tokenizer_of(processor)
+    side = tokenizer.padding_side
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        # Any token will do: padding is masked.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    try:
+        # Generated code of processors varies; whatever it objects to concerns these probes.
+        if processor is tokenizer or getattr(processor, "image_processor", None) is None:
+            made = _text_only(tokenizer, probes)
+        elif getattr(processor, "chat_template", None) is not None:
+            made = processor.apply_chat_template(
+                [_conversation(probe, image) for probe, image in zip(probes, images, strict=True)],
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+                processor_kwargs={"padding": True},
+            )
+        else:
+            made = _without_template(processor, tokenizer, probes, images)
+    except LvlmAuditError:
+        raise
+    except Exception as error:
+        named = ", ".join(repr(probe.id) for probe in probes[:4])
+        raise ProbeError(
+            f"the model's processor ({type(processor).__name__}) refused probe {named}: {error}"
+        ) from error
+    finally:
+        tokenizer.padding_side = side
+    return {key: value for key, value in made.items() if isinstance(value, Tensor)}
+
+
+def _conversation(probe: Probe, image: Any) -> list[dict[str, Any]]:
+    content: list[dict[str, Any]] = [] if image is None else [{"type": "image", "image": image}]
+    content.append({"type": "text", "text": probe.prompt})
+    return [{"role": "user", "content": content}]
+
+
+def _text_only(tokenizer: Any, probes: Sequence[Probe]) -> Mapping[str, Any]:
+    for probe in probes:
+        if probe.image is not None:
+            raise UnsupportedModel(
+                f"the processor takes no images, but probe {probe.id!r} has one: this is a text-only "
+                f"model. Audit a vision-language checkpoint."
+            )
+    texts = [probe.prompt for probe in probes]
+    templated = getattr(tokenizer, "chat_template", None) is not None
+    if templated:
+        texts = [
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+            )
+            for text in texts
+        ]
+    made: Mapping[str, Any] = tokenizer(
+        texts, return_tensors="pt", padding=True, add_special_tokens=not templated
+    )
+    return made
+
+
+def _without_template(
+    processor: Any, tokenizer: Any, probes: Sequence[Probe], images: Sequence[Any]
+) -> Mapping[str, Any]:
+    """The plain form most base models document: image token, newline, prompt."""
+    marker = getattr(processor, "image_token", None) or getattr(tokenizer, "image_token", "<image>")
+    marker = getattr(marker, "content", marker)
+    texts = [
+        probe.prompt if image is None else f"{marker}\n{probe.prompt}"
+        for probe, image in zip(probes, images, strict=True)
+    ]
+    shown = [[image] for image in images if image is not None] or None
+    made: Mapping[str, Any] = processor(
+        images=shown, text=texts, return_tensors="pt", padding=True
+    )
+    return made
+
+
+def _check_left_padding(inputs: Inputs, probes: Sequence[Probe]) -> None:
+    mask = inputs["attention_mask"]
+    if mask.ndim == 2 and not bool(mask[:, -1].all()):
+        raise ProbeError(
+            f"probe {probes[0].id!r}: the prompt is padded on the right, so its last position predicts "
+            f"nothing. Pad prepared tensors on the left."
+        )
+
+
+def _padding_id(processor: Any) -> int:
+    tokenizer = tokenizer_of(processor)
+    return int(getattr(tokenizer, "pad_token_id", None) or 0)
+
+
+def _extend(inputs: Inputs, continuations: Sequence[Sequence[int]], padding_id: int) -> Inputs:
+    """Appends ids to each row and pads anew on the left; sequence-shaped companions follow."""
+    ids = inputs["input_ids"]
+    longest = max(len(row) for row in continuations)
+    if longest == 0:
+        return inputs
+    rows, positions = ids.shape
+    extended = dict(inputs)
+    for key, value in inputs.items():
+        if not isinstance(value, Tensor) or tuple(value.shape[:2]) != (rows, positions):
+            continue
+        if value.ndim > 2 and not key.endswith("mask"):
+            continue
+        # What a padding position holds does not matter, its attention mask is 0; but its id is read
+        # by models that count image tokens, so it must not be one.
+        out = value.new_full(
+            (rows, positions + longest, *value.shape[2:]), padding_id if key == "input_ids" else 0
+        )
+        for i, row in enumerate(continuations):
+            shift = longest - len(row)
+            out[i, shift : shift + positions] = value[i]
+            answer = out[i, shift + positions :]
+            if key == "input_ids":
+                answer.copy_(torch.as_tensor(row, dtype=value.dtype))
+            elif key == "attention_mask":
+                answer.fill_(1)
+            elif key == "position_ids":
+                answer.copy_(value[i, -1] + 1 + torch.arange(len(row)))
+            elif value.ndim > 2:
+                # A mask of what each position may see of the images: a new position sees what the last did.
+                answer.copy_(value[i, -1:].expand_as(answer))
+        extended[key] = out
+    return extended

@@ -1,0 +1,202 @@
+"""HookedModel: the one object that everything which needs weights goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from lvlm_audit.errors import LvlmAuditError, UnsupportedModel
+from lvlm_audit.models.anatomy import Anatomy, dissect
+from lvlm_audit.models.asking import Inputs, build_inputs, tokenizer_of
+from lvlm_audit.models.hooks import Receive, hooks_restored, tapped
+from lvlm_audit.models.proof import Proof, prove
+from lvlm_audit.probes.probe import ImageSource, Probe
+
+_SAMPLE_SIDE = 64
+"""Pixels of the image that a model is proved on: small, so that any-resolution models stay quick."""
+
+
+class HookedModel:
+    """A vision-language model whose inside can be read. A context manager.
+
+    Opening proves that the lens reads what the model says (`models.proof`); afterwards, and after
+    every recording, the model carries no hook that it did not carry before.
+
+    Attributes:
+        model: the transformers model, in evaluation mode.
+        processor: its processor, or None if it is asked prepared probes only.
+        tokenizer: the processor's tokenizer, or None.
+        name: as messages and reports call it.
+        anatomy: where blocks, final norm and head are.
+        proofs: what was compared at opening.
+        image_token_ids: ids that stand for image positions in a prompt.
+        special_ids: control tokens, the image's among them.
+        end_ids: tokens that end an answer.
+    """
+
+    def __init__(self, model: Any, processor: Any = None, *, name: str | None = None) -> None:
+        self.model = model
+        self.processor = processor
+        self.tokenizer = tokenizer_of(processor)
+        self.name = name or getattr(model, "name_or_path", "") or type(model).__name__
+        self._was_training = bool(model.training)
+        model.eval()
+        self.image_token_ids = _image_token_ids(model, processor)
+        self.end_ids = _end_ids(model, self.tokenizer)
+        known = set(getattr(self.tokenizer, "all_special_ids", None) or ())
+        self.special_ids = frozenset(known | self.image_token_ids | self.end_ids)
+        self.replays_in_one_pass: bool | None = None
+        """Found out by `traces.replaying` on first use: does one pass give what generation gave?"""
+        try:
+            samples = self._samples()
+            self.anatomy: Anatomy = dissect(model, next(iter(samples.values())))
+            self.proofs: tuple[Proof, ...] = tuple(
+                prove(model, self.anatomy, inputs, asked=asked) for asked, inputs in samples.items()
+            )
+        except LvlmAuditError:
+            self.close()
+            raise
+
+    @property
+    def blocks(self) -> int:
+        """L, decoder blocks."""
+        return len(self.anatomy.blocks)
+
+    @property
+    def width(self) -> int:
+        """d, of the residual stream."""
+        return self.anatomy.width
+
+    @property
+    def vocabulary(self) -> int:
+        """V, rows of the head."""
+        return self.anatomy.vocabulary
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights; the lens computes in float32 in any case."""
+        dtype: torch.dtype = self.model.dtype
+        return dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs have to go."""
+        device: torch.device = self.model.device
+        return device
+
+    def inputs(
+        self, probes: Sequence[Probe], continuations: Sequence[Sequence[int]] | None = None
+    ) -> Inputs:
+        """Left-padded inputs for probes, each with its continuation's ids appended.
+
+        Raises:
+            ProbeError: an image cannot be read, or the processor refuses a probe.
+            UnsupportedModel: no processor, and a probe is not prepared.
+        """
+        return build_inputs(
+            self.processor,
+            probes,
+            device=self.device,
+            dtype=self.dtype,
+            continuations=continuations,
+        )
+
+    def tapped(self, receive: Receive) -> AbstractContextManager[None]:
+        """While entered, `receive(j, state)` is called with every state of every forward pass.
+
+        `state` is [batch, positions, d], alive only during the call. See `models.hooks.tapped`.
+        """
+        return tapped(self.anatomy.blocks, receive)
+
+    def untouched(self) -> AbstractContextManager[None]:
+        """On leaving, all hooks are as they were on entering, transformers' own included."""
+        module: nn.Module = self.model
+        return hooks_restored(module)
+
+    def close(self) -> None:
+        """Gives the model back as it came."""
+        self.model.train(self._was_training)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"HookedModel({self.name!r}: {self.anatomy.describe()}; {self.dtype}, {self.device})"
+
+    def _samples(self) -> dict[str, Inputs]:
+        """Inputs to be proved on, by what they hold."""
+        samples: dict[str, Inputs] = {}
+        if self.tokenizer is not None and self.tokenizer is not self.processor:
+            probe = Probe("sample", "What is shown?", _sample_image(), cluster="sample")
+            samples["image and text"] = self.inputs([probe])
+        if self.tokenizer is not None:
+            # Short and without an image: a model that mistakes a prefix for the whole shows it here.
+            ids = self.tokenizer("What is shown?", return_tensors="pt")["input_ids"]
+        else:
+            ids = self._plain_ids()
+        samples.setdefault("text", self._text(ids))
+        return samples
+
+    def _text(self, ids: Tensor) -> Inputs:
+        ids = ids.to(self.device)
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+    def _plain_ids(self) -> Tensor:
+        """A few ids that are neither images nor control tokens, for a model without tokenizer."""
+        rows = self.model.get_input_embeddings().weight.shape[0]
+        usable = [i for i in range(min(rows, 512)) if i not in self.special_ids][-6:]
+        if not usable:
+            raise UnsupportedModel(f"{self.name} has no ordinary token among its first {rows}.")
+        return torch.tensor([usable])
+
+
+def _sample_image() -> ImageSource:
+    import io
+
+    from PIL import Image
+
+    # A gradient: every patch differs, so that no two image tokens are alike.
+    image = Image.linear_gradient("L").resize((_SAMPLE_SIDE, _SAMPLE_SIDE)).convert("RGB")
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return ImageSource("a drawn gradient", data=data.getvalue())
+
+
+def _image_token_ids(model: Any, processor: Any) -> frozenset[int]:
+    """From every place where architectures write them down; never guessed."""
+    places: list[Mapping[str, Any]] = [vars(model.config)]
+    if processor is not None:
+        places.append(vars(processor))
+    keys = (
+        "image_token_id",
+        "image_token_index",
+        "video_token_id",
+        "video_token_index",
+        "vision_start_token_id",
+        "vision_end_token_id",
+    )
+    found = {place.get(key) for place in places for key in keys}
+    return frozenset(value for value in found if isinstance(value, int) and value >= 0)
+
+
+def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    config = getattr(model, "generation_config", None)
+    ends = getattr(config, "eos_token_id", None)
+    if ends is None:
+        ends = getattr(tokenizer, "eos_token_id", None)
+    if ends is None:
+        return frozenset()
+    return frozenset([ends] if isinstance(ends, int) else map(int, ends))

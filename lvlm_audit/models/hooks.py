@@ -1,0 +1,94 @@
+"""Hooks that are always taken away again: ours, and those that transformers installs by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+# What torch keeps per module; with_kwargs and always_called repeat the ids of the hooks proper.
+_REGISTRIES = (
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_backward_pre_hooks",
+    "_backward_hooks",
+)
+# transformers installs its capturing hooks once and remembers so in this attribute. Hooks may only be
+# taken away together with it, or `output_hidden_states` would silently return nothing ever after.
+_INSTALLED = "_output_capturing_hooks_installed"
+
+Receive = Callable[[int, Tensor], None]
+"""Called with j and state j, [batch, positions, d], as the forward pass reaches it."""
+
+
+def count_hooks(model: nn.Module) -> int:
+    """How many hooks all modules of a model carry."""
+    return sum(
+        len(getattr(module, name))
+        for module in model.modules()
+        for name in ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+    )
+
+
+@contextmanager
+def hooks_restored(model: nn.Module) -> Iterator[None]:
+    """On leaving, removes every hook that was not there on entering, whoever installed it.
+
+    transformers hooks its own vision tower or all blocks on the first call that asks for hidden
+    states, and leaves the hooks there; some LVLMs ask for them on every call.
+    """
+    before = [
+        (module, {name: set(getattr(module, name, ())) for name in _REGISTRIES})
+        for module in model.modules()
+    ]
+    installed = {id(module) for module, _ in before if _INSTALLED in module.__dict__}
+    try:
+        yield
+    finally:
+        for module, known in before:
+            for name, ids in known.items():
+                hooks = getattr(module, name, None)
+                if hooks:
+                    for hook in [key for key in hooks if key not in ids]:
+                        del hooks[hook]
+            if _INSTALLED in module.__dict__ and id(module) not in installed:
+                del module.__dict__[_INSTALLED]
+
+
+@contextmanager
+def tapped(blocks: Sequence[nn.Module], receive: Receive) -> Iterator[None]:
+    """Hands every residual state of each forward pass to `receive`, in order, until left.
+
+    State 0 is what enters the first block, state j what leaves block j - 1. The tensors are the
+    model's own and alive only during the call: clone what is to be kept.
+    """
+
+    def entering(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        receive(0, residual(args[0] if args else kwargs["hidden_states"]))
+
+    def leaving(state: int) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            receive(state, residual(output))
+
+        return hook
+
+    with ExitStack() as stack:
+        handle = blocks[0].register_forward_pre_hook(entering, with_kwargs=True)
+        stack.callback(handle.remove)
+        for i, block in enumerate(blocks):
+            stack.callback(block.register_forward_hook(leaving(i + 1)).remove)
+        yield
+
+
+def residual(output: Any) -> Tensor:
+    """The residual stream among a block's inputs or outputs: itself, or the first of a tuple."""
+    while isinstance(output, (tuple, list)):
+        output = output[0]
+    if not isinstance(output, Tensor):
+        raise TypeError(f"a decoder block handed on {type(output).__name__}, not a tensor")
+    return output

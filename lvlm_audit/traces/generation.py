@@ -1,0 +1,162 @@
+"""Generation under hooks: the model's own `generate()`, watched at the predicting position.
+
+The model prepares its inputs, positions and cache itself; nothing here knows a family. What is kept
+of each step is one position per row, never the prompt's states and never logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lvlm_audit.models.asking import Inputs
+from lvlm_audit.models.hooked import HookedModel
+
+OnStep = Callable[[Tensor, Tensor], None]
+"""Called after each step with states [B, S, d] of the predicting position and emitted ids [B]."""
+
+
+def generate(
+    hooked: HookedModel, inputs: Inputs, *, max_new_tokens: int, on_step: OnStep
+) -> None:
+    """Greedy generation of a left-padded batch.
+
+    A row that has ended goes on emitting padding until all have; the caller drops it.
+
+    Args:
+        hooked: the model.
+        inputs: as `HookedModel.inputs` makes them.
+        max_new_tokens: an answer's length at most.
+        on_step: receives states that are the caller's to keep.
+    """
+    _run(hooked, inputs, max_new_tokens, sorted(hooked.end_ids), on_step)
+
+
+def force(
+    hooked: HookedModel, inputs: Inputs, continuations: Sequence[Sequence[int]], on_step: OnStep
+) -> None:
+    """The same, but each row is made to say its continuation, token by token.
+
+    Rows shorter than the longest repeat their last token; the caller drops those steps.
+    """
+    longest = max(map(len, continuations))
+    plan = torch.tensor([[*row, *([row[-1]] * (longest - len(row)))] for row in continuations])
+    plan = plan.to(hooked.device)
+    start = inputs["input_ids"].shape[1]
+
+    def dictate(ids: Tensor, scores: Tensor) -> Tensor:
+        wanted = plan[:, ids.shape[1] - start, None].to(scores.device)
+        return torch.full_like(scores, -torch.inf).scatter_(1, wanted, 0.0)
+
+    _run(hooked, inputs, longest, [], on_step, dictate)
+
+
+def read_ends(
+    hooked: HookedModel, inputs: Inputs, counts: Sequence[int]
+) -> list[Tensor]:
+    """One forward pass over prompts with their answers appended, keeping each row's last states.
+
+    Args:
+        hooked: the model.
+        inputs: prompts extended by all but the last token of each answer.
+        counts: answer tokens of each row.
+
+    Returns:
+        Per row [T, S, d]: the states at the positions that predict its answer tokens.
+    """
+    kept: list[list[Tensor]] = [[] for _ in counts]
+
+    def receive(_: int, state: Tensor) -> None:
+        for row, count in enumerate(counts):
+            kept[row].append(state[row, -count:].clone())
+
+    with hooked.untouched(), torch.inference_mode(), hooked.tapped(receive):
+        # One new token: prepares positions as generation does, and runs the model once.
+        _call(hooked, inputs, 1, [])
+    return [torch.stack(states, dim=1) for states in kept]
+
+
+def _run(
+    hooked: HookedModel,
+    inputs: Inputs,
+    max_new_tokens: int,
+    ends: list[int],
+    on_step: OnStep,
+    processor: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> None:
+    states: list[Tensor] = []
+
+    def receive(j: int, state: Tensor) -> None:
+        if j == 0:
+            states.clear()
+        # With left padding the last position predicts, in the prompt's pass as in every later one.
+        states.append(state[:, -1].clone())
+
+    def after(ids: Tensor, _: Any, **__: Any) -> Tensor:
+        on_step(torch.stack(states, dim=1), ids[:, -1])
+        return torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
+
+    with hooked.untouched(), torch.inference_mode(), hooked.tapped(receive):
+        _call(hooked, inputs, max_new_tokens, ends, after, processor)
+
+
+def _call(
+    hooked: HookedModel,
+    inputs: Inputs,
+    max_new_tokens: int,
+    ends: list[int],
+    after: Callable[..., Tensor] | None = None,
+    processor: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> None:
+    from transformers import (
+        GenerationConfig,
+        LogitsProcessor,
+        LogitsProcessorList,
+        StoppingCriteria,
+        StoppingCriteriaList,
+    )
+
+    class After(StoppingCriteria):  # type: ignore[misc]
+        """Called by `generate()` after each token has been appended: the end of a step."""
+
+        __call__ = staticmethod(after) if after is not None else None
+
+    class Dictate(LogitsProcessor):  # type: ignore[misc]
+        __call__ = staticmethod(processor) if processor is not None else None
+
+    padding = getattr(hooked.tokenizer, "pad_token_id", None)
+    settings = GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=ends or None,
+        pad_token_id=padding if padding is not None else (ends[0] if ends else 0),
+        use_cache=True,
+        repetition_penalty=1.0,
+    )
+    with _neutral(hooked.model, settings):
+        hooked.model.generate(
+            **inputs,
+            generation_config=settings,
+            stopping_criteria=StoppingCriteriaList([After()] if after is not None else []),
+            logits_processor=LogitsProcessorList([Dictate()] if processor is not None else []),
+        )
+
+
+@contextmanager
+def _neutral(model: Any, settings: Any) -> Iterator[None]:
+    """The checkpoint's own generation settings out of the way.
+
+    `generate()` fills every setting that is left open from them: a repetition penalty or forced tokens
+    would make the emitted token another than the most probable one.
+    """
+    before = model.generation_config
+    model.generation_config = settings
+    try:
+        yield
+    finally:
+        model.generation_config = before
