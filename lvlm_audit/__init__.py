@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from lvlm_audit.audit import run as run
+    from lvlm_audit.audit.run import run as run
     from lvlm_audit.document import Audit as Audit
     from lvlm_audit.document import Finding as Finding
     from lvlm_audit.document import Severity as Severity
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lvlm_audit.models.opening import load as load
     from lvlm_audit.probes.probe import Probe as Probe
     from lvlm_audit.probes.readers import read_probes as read_probes
-    from lvlm_audit.report.html import write as render
+    from lvlm_audit.report.html import write as render  # noqa: F401
     from lvlm_audit.spec.check import Check as Check
     from lvlm_audit.spec.check import at_least as at_least
     from lvlm_audit.spec.check import at_most as at_most
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from lvlm_audit.traces.trace import Trace as Trace
 
 _HOMES = {
-    "audit": ("run",),
+    "audit.run": ("run",),
     "document": ("Audit", "Finding", "Severity", "Stage", "Verdict"),
     "errors": ("LvlmAuditError",),
     "metrics.curves": (

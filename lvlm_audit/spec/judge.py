@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from lvlm_audit.document import Bound, Eligibility, Finding, Interval, Verdict
 from lvlm_audit.metrics.nodes import SETTLE, sustained_from
@@ -102,9 +103,7 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
     estimate, per_image = _estimate(check, values, seed)
     worst = sorted(by_probe.items(), key=lambda kv: kv[1], reverse=check.holds_for.side == "<=")
     against = tuple(name for name, value in worst if _speaks_against(check, value))
-    return Observation(
-        check, estimate, "", eligible, per_image, against[:_MAX_COUNTEREXAMPLES]
-    )
+    return Observation(check, estimate, "", eligible, per_image, against[:_MAX_COUNTEREXAMPLES])
 
 
 def judge(observations: Sequence[Observation], *, family: int | None = None) -> list[Finding]:
@@ -155,7 +154,7 @@ def _contexts(evidence: Evidence) -> dict[str, Context]:
     }
 
 
-def _counted(check: Check, item: Item) -> np.ndarray:
+def _counted(check: Check, item: Item) -> npt.NDArray[np.bool_]:
     if isinstance(item, PairedTrace) or check.tokens == "content":
         return item.content
     return item.eligible
@@ -241,8 +240,8 @@ def _finding(
             verdict = Verdict.FAIL
         else:
             verdict = Verdict.INCONCLUSIVE
-            needed = images_to_decide(estimate, bound.op, bound.value, confidence)  # type: ignore[arg-type]
-        message = _message(check, estimate, interval, verdict, needed)
+            needed = images_to_decide(estimate, check.holds_for.side, bound.value, confidence)
+        message = _message(check, estimate, verdict, needed)
     return Finding(
         check=check.name,
         statement=check.statement,
@@ -264,9 +263,7 @@ def _finding(
     )
 
 
-def _message(
-    check: Check, estimate: Estimate, interval: Interval, verdict: Verdict, needed: int | None
-) -> str:
+def _message(check: Check, estimate: Estimate, verdict: Verdict, needed: int | None) -> str:
     word = "at least" if check.holds_for.side == ">=" else "at most"
     if isinstance(estimate, ShareOfImages):
         seen = f"It holds for {estimate.held} of {estimate.n} images ({estimate.value:.0%})"
@@ -285,5 +282,4 @@ def _message(
             tail = f"fewer than {MIN_IMAGES} images decide nothing"
         elif needed is not None:
             tail += f"; about {needed} images would decide it if the value stays"
-    del interval
     return f"{seen}; {wanted}: {tail}."

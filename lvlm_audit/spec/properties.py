@@ -311,4 +311,3 @@ class LevelGap:
         trace = _trace(recording, "LevelGap")
         gap = _place(trace, "critical") - sustained_collapse(trace.divergence).state
         return np.abs(gap) / trace.blocks
-

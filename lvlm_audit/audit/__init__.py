@@ -1,0 +1,1 @@
+"""Auditing: what a suite needs, gathering it, judging it, and the document of it all."""

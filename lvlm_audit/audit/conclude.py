@@ -1,0 +1,113 @@
+"""From evidence to the audit document: observe, judge, locate stages, write down."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from lvlm_audit.audit.readings import layer_summaries, probe_readings, stage_reading
+from lvlm_audit.audit.uses import uses
+from lvlm_audit.document import Audit, Finding, Severity, Subject, Verdict
+from lvlm_audit.errors import CheckError
+from lvlm_audit.probes.probe import Probe
+from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.spec.judge import judge, observe
+from lvlm_audit.spec.suite import Suite
+from lvlm_audit.stages import find_stages
+from lvlm_audit.traces.trace import LensName
+
+
+def findings(
+    suite: Suite, evidence: Mapping[LensName, Evidence], lens: LensName, *, seed: int = 0
+) -> list[Finding]:
+    """Findings of the whole declared family.
+
+    Raises:
+        CheckError: the suite has no check.
+    """
+    if not suite.checks:
+        raise CheckError(f"suite {suite.name!r} has no check: nothing can be audited.")
+    observations = [observe(c, evidence[c.lens or lens], seed=seed) for c in suite.checks]
+    return judge(observations, family=len(suite.checks))
+
+
+def decides(finding: Finding) -> bool:
+    """Whether a finding by itself fails the run."""
+    if finding.severity is not Severity.ERROR:
+        return False
+    if finding.verdict is Verdict.INCONCLUSIVE:
+        return not finding.declared.get("allow_inconclusive", False)
+    return finding.verdict is Verdict.FAIL
+
+
+def conclude(
+    found: Sequence[Finding],
+    evidence: Evidence,
+    *,
+    subject: Subject,
+    probes: Sequence[Probe] = (),
+    provenance: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Audit:
+    """The audit document of some findings and the evidence behind them.
+
+    Args:
+        found: the findings that count (all of the family, or those selected).
+        evidence: through the run's lens.
+        subject: whom was asked.
+        probes: as asked, for their pictures; may be empty.
+        provenance: how it was made.
+        seed: of the resampling.
+
+    Raises:
+        TraceError: no eligible token in any answer.
+    """
+    stages = find_stages(evidence.traces, seed=seed)
+    verdict, headline = _verdict(found)
+    return Audit(
+        verdict=verdict,
+        headline=headline,
+        subject=subject,
+        findings=list(found),
+        stages=stage_reading(stages, evidence.lens),
+        layers=layer_summaries(evidence),
+        probes=probe_readings(evidence, probes),
+        uses=uses(evidence, stages),
+        provenance={
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "python": platform.python_version(),
+            "platform": platform.system(),
+            "seed": seed,
+            **(provenance or {}),
+        },
+    )
+
+
+def _verdict(found: Sequence[Finding]) -> tuple[Verdict, str]:
+    errors = [f for f in found if f.severity is Severity.ERROR]
+    if all(f.verdict is Verdict.NOT_APPLICABLE for f in found):
+        return Verdict.FAIL, "Nothing could be judged: no check is applicable to these answers."
+    against = [f for f in errors if decides(f)]
+    warned = [f for f in found if f.severity is Severity.WARN and f.verdict is Verdict.FAIL]
+    open_ = [f for f in found if f.verdict is Verdict.INCONCLUSIVE]
+    if against:
+        names = ", ".join(f"{f.check} ({f.stage}, {f.verdict})" for f in against)
+        return (
+            Verdict.FAIL,
+            f"{len(against)} of {len(errors)} deciding checks did not pass: {names}.",
+        )
+    notes = []
+    if warned:
+        notes.append(f"{len(warned)} warned: " + ", ".join(f.check for f in warned))
+    if open_:
+        notes.append(f"{len(open_)} stayed undecided: " + ", ".join(f.check for f in open_))
+    passed = sum(f.verdict is Verdict.PASS for f in errors)
+    text = f"{passed} of {len(errors)} deciding checks passed, none failed"
+    return Verdict.PASS, text + ("; " + "; ".join(notes) if notes else "") + "."
+
+
+def selected(found: Sequence[Finding], names: Collection[str]) -> list[Finding]:
+    """The findings of some checks, in the family's order and with the family's verdicts."""
+    return [f for f in found if f.check in names]

@@ -1,0 +1,281 @@
+"""Gathering evidence: out of the store where it was recorded before, else by asking the model.
+
+The model is opened only when something has to be recorded; nothing here imports torch before that.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from lvlm_audit import __version__
+from lvlm_audit.audit.plan import Need, Settings
+from lvlm_audit.cache import cache_dir
+from lvlm_audit.models.aliases import Checkpoint, resolve
+from lvlm_audit.models.identity import fingerprint as model_fingerprint
+from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
+from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.traces import store
+from lvlm_audit.traces.trace import SCHEMA_VERSION, LensName, PairedTrace, Trace
+
+if TYPE_CHECKING:
+    from lvlm_audit.models.hooked import HookedModel
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many probes are done, and how many there are."""
+
+OTHER_IMAGE = "another probe's image"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """Evidence by lens, and what is known about how it was made."""
+
+    evidence: Mapping[LensName, Evidence]
+    subject: Mapping[str, Any]
+    """Facts about the model, as `describe` gives them."""
+    provenance: Mapping[str, Any]
+    resolved: str
+    """Hub id or folder name of the checkpoint."""
+
+
+def open_subject(settings: Settings) -> tuple[Checkpoint, bool]:
+    """Find the checkpoint without opening it.
+
+    Returns:
+        The checkpoint, and whether it is the demo model.
+
+    Raises:
+        ModelNotFound: no such model, or the demo model is not assembled.
+    """
+    from lvlm_audit.demo.assemble import PROVENANCE_FILE, demo_folder
+
+    is_demo = settings.model is None or settings.model == "demo"
+    checkpoint = resolve(str(demo_folder()) if is_demo else cast(str, settings.model))
+    folder = checkpoint.path
+    return checkpoint, is_demo or (folder is not None and (folder / PROVENANCE_FILE).is_file())
+
+
+def choose_probes(settings: Settings, is_demo: bool) -> list[Probe]:
+    """The user's probes, or the bundled set that fits the model.
+
+    Raises:
+        ProbeError: a probe file that cannot be asked.
+    """
+    from lvlm_audit.probes.bundled import default_probes, demo_probes
+    from lvlm_audit.probes.readers import read_probes
+
+    if settings.probes is not None:
+        return read_probes(settings.probes)
+    return demo_probes() if is_demo else default_probes()
+
+
+def gather(
+    settings: Settings,
+    needs: Sequence[Need],
+    checkpoint: Checkpoint,
+    probes: Sequence[Probe],
+    *,
+    on_progress: Progress | None = None,
+) -> Gathered:
+    """Provide every needed recording, reusing what the store holds.
+
+    Raises:
+        LvlmAuditError: the model cannot be opened, read or recorded; the message says why.
+    """
+    return _Session(settings, checkpoint, probes, on_progress or (lambda *_: None)).gather(needs)
+
+
+@dataclass(slots=True, eq=False)
+class _Session:
+    settings: Settings
+    checkpoint: Checkpoint
+    probes: Sequence[Probe]
+    on_progress: Progress
+    _model: HookedModel | None = field(default=None)
+    _seconds: float = 0.0
+    _reused: int = 0
+
+    def gather(self, needs: Sequence[Need]) -> Gathered:
+        from filelock import FileLock
+
+        identity = self._identity()
+        traces_folder = cache_dir() / "traces"
+        traces_folder.mkdir(parents=True, exist_ok=True)
+        recordings: dict[Need, store.Recording] = {}
+        # Under xdist several workers want the same recording: the first makes it, the rest read it.
+        with FileLock(traces_folder / f"{store.key(identity)[:32]}.lock"):
+            try:
+                for need in needs:
+                    folder = traces_folder / store.key(
+                        {**identity, "lens": need.lens, "kind": need.kind}
+                    )
+                    if store.exists(folder):
+                        recordings[need] = store.load(folder)
+                        self._reused += 1
+                    else:
+                        recordings[need] = self._record(need, recordings)
+                        store.save(folder, recordings[need])
+            finally:
+                if self._model is not None:
+                    self._model.close()
+        lenses = dict.fromkeys(n.lens for n in needs)
+        evidence = {lens: _evidence(lens, recordings) for lens in lenses}
+        facts = recordings[needs[0]].facts
+        return Gathered(
+            evidence=evidence,
+            subject=facts["subject"],
+            provenance={
+                **identity,
+                "traces_reused": self._reused == len(needs),
+                "recording_seconds": round(sum(r.facts["seconds"] for r in recordings.values()), 2),
+            },
+            resolved=self.checkpoint.name
+            if self.checkpoint.path is None
+            else self.checkpoint.path.name,
+        )
+
+    def _identity(self) -> dict[str, Any]:
+        """Everything that determines the recordings; their content key."""
+        s = self.settings
+        return {
+            "lvlm_audit": __version__,
+            "torch": _version("torch"),
+            "transformers": _version("transformers"),
+            "trace_schema": SCHEMA_VERSION,
+            "model": model_fingerprint(self.checkpoint),
+            "probes": probes_fingerprint(self.probes),
+            "device": s.device,
+            "dtype": s.dtype,
+            "max_new_tokens": s.max_new_tokens,
+            "batch_size": s.batch_size,
+            "trust_remote_code": s.trust_remote_code,
+        }
+
+    def _opened(self) -> HookedModel:
+        if self._model is None:
+            from lvlm_audit.models.opening import load
+
+            self.on_progress("opening the model", 0, 0)
+            s = self.settings
+            self._model = load(
+                self.checkpoint,
+                device=s.device,
+                dtype=s.dtype,
+                trust_remote_code=s.trust_remote_code,
+            )
+        return self._model
+
+    def _record(self, need: Need, done: Mapping[Need, store.Recording]) -> store.Recording:
+        model = self._opened()
+        started = time.monotonic()
+        items: Sequence[Trace | PairedTrace]
+        if need.kind == "answers":
+            from lvlm_audit.traces.recorder import record
+
+            items = record(
+                model,
+                self.probes,
+                max_new_tokens=self.settings.max_new_tokens,
+                lens=need.lens,
+                batch_size=self.settings.batch_size,
+                on_progress=lambda n, total, _: self.on_progress("recording answers", n, total),
+            )
+        else:
+            items = self._record_pairs(model, need, done)
+        seconds = time.monotonic() - started
+        return store.Recording(items, {"subject": _facts(model), "seconds": round(seconds, 3)})
+
+    def _record_pairs(
+        self, model: HookedModel, need: Need, done: Mapping[Need, store.Recording]
+    ) -> Sequence[PairedTrace]:
+        from lvlm_audit.traces.paired import record_pairs, reference_ids
+
+        others = other_images(self.probes)
+        asked, texts, images = [], [], []
+        answers = done[Need(need.lens, "answers")].items
+        for probe, trace, other in zip(self.probes, answers, others, strict=True):
+            if other is None:
+                continue
+            if need.kind == "answer pairs":
+                text = [int(i) for i in trace.token_ids]
+            elif probe.answer:
+                text = reference_ids(model, probe)
+            else:
+                continue
+            asked.append(probe)
+            texts.append(text)
+            images.append(other)
+        if not asked:
+            return []
+        what = "answer" if need.kind == "answer pairs" else "reference"
+        return record_pairs(
+            model,
+            asked,
+            texts,
+            images,
+            condition=OTHER_IMAGE,
+            text="answer" if need.kind == "answer pairs" else "reference",
+            lens=need.lens,
+            batch_size=self.settings.batch_size,
+            on_progress=lambda n, total, _: self.on_progress(
+                f"replaying {what}s with other images", n, total
+            ),
+        )
+
+
+def _facts(model: HookedModel) -> dict[str, Any]:
+    """What the document says about the model."""
+    return {
+        "architecture": type(model.model).__name__,
+        "blocks": model.blocks,
+        "width": model.width,
+        "vocabulary": model.vocabulary,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": str(model.device),
+        "anatomy": {
+            "blocks": f"{model.anatomy.paths['blocks']} ({model.blocks})",
+            "final norm": model.anatomy.paths["norm"] or "none",
+            "head": model.anatomy.paths["head"] + (" (tied)" if model.anatomy.tied else ""),
+            "as read": model.anatomy.describe(),
+        },
+    }
+
+
+def other_images(probes: Sequence[Probe]) -> list[ImageSource | None]:
+    """For each probe the image of the next probe that shows another one, cyclically.
+
+    None for a probe without image, and where all probes show the same image.
+    """
+    others: list[ImageSource | None] = []
+    n = len(probes)
+    for i, probe in enumerate(probes):
+        following = (probes[(i + k) % n] for k in range(1, n))
+        others.append(
+            None
+            if probe.image is None
+            else next(
+                (p.image for p in following if p.image is not None and p.cluster != probe.cluster),
+                None,
+            )
+        )
+    return others
+
+
+def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evidence:
+    def items(kind: Any) -> Any:
+        found = recordings.get(Need(lens, kind))
+        return () if found is None else tuple(found.items)
+
+    return Evidence(lens, items("answers"), items("answer pairs"), items("reference pairs"))
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,86 @@
+"""What an audit is asked to do, and which recordings its checks need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lvlm_audit.errors import UsageError
+from lvlm_audit.metrics.curves import Needs
+from lvlm_audit.spec.check import Check
+from lvlm_audit.traces.trace import LENSES, LensName
+
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a person can choose about a run.
+
+    Attributes:
+        model: checkpoint folder, hub id or alias; None: the demo model.
+        probes: folder of images or JSONL file; None: the bundled set.
+        lens: how states are read.
+        device: "auto" or a torch device.
+        dtype: of the weights; "auto" is the checkpoint's own.
+        max_new_tokens: longest answer, in tokens.
+        batch_size: probes generated together.
+        seed: of resampling; decoding is greedy and needs none.
+        trust_remote_code: run code that comes with the checkpoint.
+
+    Raises:
+        UsageError: a value that cannot be used.
+    """
+
+    model: str | None = None
+    probes: Path | None = None
+    lens: LensName = "normed"
+    device: str = "auto"
+    dtype: str = "auto"
+    max_new_tokens: int = 48
+    batch_size: int = 8
+    seed: int = 0
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        _member("lens", self.lens, LENSES)
+        _member("dtype", self.dtype, DTYPES)
+        if self.device.split(":")[0] not in DEVICES:
+            raise UsageError(
+                f"--lvlm-device {self.device!r} is not a device. Choose one of "
+                f"{', '.join(DEVICES)}, with an index if need be (cuda:1)."
+            )
+        if self.max_new_tokens < 1:
+            raise UsageError(
+                f"--lvlm-max-new-tokens {self.max_new_tokens} records nothing; give at least 1."
+            )
+        if self.batch_size < 1:
+            raise UsageError(f"a batch of {self.batch_size} probes is empty; give at least 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One recording that has to exist: a kind, through a lens."""
+
+    lens: LensName
+    kind: Needs
+
+
+def plan(checks: Iterable[Check], lens: LensName) -> list[Need]:
+    """The recordings that checks need, base answers first.
+
+    Answers through the run's lens are always recorded: stages and report are read off them.
+    """
+    wanted = {Need(lens, "answers")}
+    for check in checks:
+        through = check.lens or lens
+        wanted |= {Need(through, "answers"), Need(through, check.metric.needs)}
+    order: Sequence[Needs] = ("answers", "answer pairs", "reference pairs")
+    return sorted(wanted, key=lambda n: (n.lens != lens, n.lens, order.index(n.kind)))
+
+
+def _member(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UsageError(f"--lvlm-{name} {value!r} is not one of {', '.join(known)}.")

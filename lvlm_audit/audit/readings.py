@@ -1,0 +1,220 @@
+"""From arrays to the document's readings: stages, layer summaries, tokens. Rounding happens here."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lvlm_audit.document import (
+    Interval,
+    LayerSummary,
+    Level,
+    Node,
+    ProbeReading,
+    StageReading,
+    TokenReading,
+    rounded,
+)
+from lvlm_audit.metrics.nodes import (
+    CRITICAL,
+    ONSET,
+    SETTLE,
+    late_mutations,
+    probability_of,
+    saturation,
+    sustained_from,
+)
+from lvlm_audit.probes.probe import Probe
+from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.stages import NodeEstimate, Stages
+from lvlm_audit.traces.trace import PairedTrace, Trace
+
+THUMBNAIL = 192
+"""Longest side of a probe's picture in the document, pixels."""
+_RIVALS = 3
+
+_SUMMARIES: tuple[tuple[str, str, str], ...] = (
+    ("probability", "probability of the emitted token", "probability"),
+    ("nucleus_mass", "nucleus mass", "probability"),
+    ("distractor", "probability of the distractor", "probability"),
+    ("divergence", "JSD between neighbouring states", "bits"),
+    ("jsd_to_final", "JSD to the final state", "bits"),
+    ("kl_to_final", "KL(final || state)", "bits"),
+    ("entropy", "entropy", "bits"),
+)
+
+
+def stage_reading(stages: Stages, lens: str) -> StageReading:
+    """The located stages as the document records them."""
+    note = (
+        "The lens is a reading of the residual stream through the model's own head, not knowledge "
+        "itself. Every node is a state; block i leads from state i to state i + 1."
+    )
+    if lens == "raw":
+        note += (
+            " The raw lens applies the head to states that have not passed the final norm, while the "
+            "last state has: the jump at the last transition is made by that, not by the model."
+        )
+    return StageReading(
+        blocks=stages.blocks,
+        pattern=stages.pattern,
+        evidence=stages.evidence,
+        critical_layer=stages.critical_layer,
+        mutation_layers=list(stages.mutation_layers),
+        mutation_share=_list(stages.mutation_share),
+        terminal_share=rounded(stages.terminal_share),
+        levels=[
+            Level(
+                name=r.name,
+                measured=r.measured,
+                pattern=r.pattern,
+                evidence=r.evidence,
+                critical=_node(r.critical),
+                onset=_node(r.onset),
+                settle=_node(r.settle),
+                mutation_states=list(r.mutation_states),
+            )
+            for r in stages.by_level.values()
+        ],
+        levels_agree=stages.levels_agree,
+        note=note,
+    )
+
+
+def layer_summaries(evidence: Evidence) -> list[LayerSummary]:
+    """Curves over layers: mean over an image's eligible tokens, then quartiles over images."""
+    found = []
+    for field, name, unit in _SUMMARIES:
+        pairs = [(t.asked.cluster, getattr(t, field)[t.eligible]) for t in evidence.traces]
+        found.append(
+            _summary(name, unit, "transition" if field == "divergence" else "state", pairs)
+        )
+    if evidence.answer_pairs:
+        pairs = [(p.asked.cluster, p.divergence[p.content]) for p in evidence.answer_pairs]
+        name = "grounding: JSD between own image and another probe's"
+        found.append(_summary(name, "bits", "state", pairs))
+    return [s for s in found if s is not None]
+
+
+def probe_readings(evidence: Evidence, probes: Sequence[Probe]) -> list[ProbeReading]:
+    """Every probe with its answer, layer by layer."""
+    grounding = {p.asked.id: p for p in evidence.answer_pairs}
+    images = {p.id: p for p in probes}
+    return [
+        ProbeReading(
+            id=trace.asked.id,
+            cluster=trace.asked.cluster,
+            prompt=trace.asked.prompt,
+            image=_thumbnail(images.get(trace.asked.id)),
+            reference=trace.asked.reference,
+            answer=trace.answer,
+            labels=dict(trace.asked.labels),
+            tokens=_tokens(trace, grounding.get(trace.asked.id)),
+        )
+        for trace in evidence.traces
+    ]
+
+
+def _tokens(trace: Trace, pair: PairedTrace | None) -> list[TokenReading]:
+    nodes = {f: sustained_from(trace.nucleus_mass, f) for f in (ONSET, CRITICAL, SETTLE)}
+    saturated = saturation(trace.leader)
+    mutated = late_mutations(trace.leader, trace.candidate_ids, trace.candidate_probability)
+    eligible = trace.eligible
+    return [
+        TokenReading(
+            text=trace.token_texts[t],
+            id=int(trace.token_ids[t]),
+            kind=str(trace.token_classes[t]),
+            eligible=bool(eligible[t]),
+            probability=_list(trace.probability[t]),
+            nucleus=_list(trace.nucleus_mass[t]),
+            divergence=_list(trace.divergence[t]),
+            leaders=[text_of(trace, int(i)) for i in trace.leader[t]],
+            leader_probability=_list(trace.top_probs[t, :, 0]),
+            grounding=None if pair is None else _list(pair.divergence[t]),
+            onset=_state(nodes[ONSET][t]),
+            critical=_state(nodes[CRITICAL][t]),
+            settle=_state(nodes[SETTLE][t]),
+            saturation=_state(saturated[t]),
+            mutations=[int(j) for j in np.nonzero(mutated[t, : trace.blocks])[0]],
+            terminal_change=bool(trace.leader[t, -1] != trace.leader[t, -2]),
+            rivals=_rivals(trace, t),
+        )
+        for t in range(trace.tokens)
+    ]
+
+
+def text_of(trace: Trace, token: int) -> str:
+    """A token's text, or its id where the vocabulary does not know it."""
+    return trace.vocabulary.get(token, f"<{token}>")
+
+
+def _rivals(trace: Trace, t: int) -> list[dict[str, Any]]:
+    """The strongest other leaders of the deeper half: shallow leaders are noise of the lens."""
+    ids, curves = trace.candidate_ids[t], trace.candidate_probability[t]
+    peak = curves[:, trace.blocks // 2 :].max(axis=1)
+    order = [k for k in np.argsort(-peak) if ids[k] >= 0 and ids[k] != trace.token_ids[t]]
+    return [
+        {"text": text_of(trace, int(ids[k])), "probability": _list(curves[k])}
+        for k in order[:_RIVALS]
+        if peak[k] > 0.01
+    ]
+
+
+def margin(trace: Trace, t: int, state: int) -> tuple[int, int, float]:
+    """Leader before a state, leader at it, and by how much the new one leads there."""
+    before, after = int(trace.leader[t, state - 1]), int(trace.leader[t, state])
+    row = slice(t, t + 1)
+    curves = [
+        probability_of(np.array([i]), trace.candidate_ids[row], trace.candidate_probability[row])[
+            0, state
+        ]
+        for i in (after, before)
+    ]
+    return before, after, float(curves[0] - curves[1])
+
+
+def _summary(
+    name: str, unit: str, axis: str, pairs: Iterable[tuple[str, npt.NDArray[Any]]]
+) -> LayerSummary | None:
+    by_image: dict[str, list[npt.NDArray[Any]]] = {}
+    for image, rows in pairs:
+        rows = rows[~np.isnan(rows).any(axis=1)]
+        if len(rows):
+            by_image.setdefault(image, []).append(rows)
+    if not by_image:
+        return None
+    means = np.stack([np.concatenate(rows).mean(axis=0) for rows in by_image.values()])
+    low, median, high = np.percentile(means, [25, 50, 75], axis=0)
+    return LayerSummary(name, unit, axis, _list(median), _list(low), _list(high))
+
+
+def _node(node: NodeEstimate | None) -> Node | None:
+    if node is None:
+        return None
+    s = node.spread
+    interval = None if s is None else Interval(s.low, s.high, s.confidence, s.method)
+    return Node(node.state, interval, rounded(node.iqr), round(node.undefined, 4))
+
+
+def _state(value: float) -> int | None:
+    return None if np.isnan(value) else int(value)
+
+
+def _list(values: npt.NDArray[Any]) -> list[Any]:
+    return [rounded(float(v)) for v in values]
+
+
+def _thumbnail(probe: Probe | None) -> str | None:
+    if probe is None or probe.image is None:
+        return None
+    image = probe.image.open()
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

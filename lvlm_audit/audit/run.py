@@ -1,0 +1,154 @@
+"""A whole audit: from a suite and settings, or from traces that exist already, to the document."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lvlm_audit.audit.conclude import conclude, findings, selected
+from lvlm_audit.audit.gather import Progress, choose_probes, gather, open_subject
+from lvlm_audit.audit.plan import Settings, plan
+from lvlm_audit.document import Audit, Finding, Subject
+from lvlm_audit.errors import TraceError
+from lvlm_audit.probes.probe import Probe
+from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.spec.suite import Suite
+from lvlm_audit.traces.trace import PairedTrace, Trace
+
+DEMO_NOTE = (
+    "The demo model was audited: a small LLaVA around SmolLM2-135M-Instruct (dequantised 4-bit) that "
+    "knows drawn scenes only. Name your own model with --lvlm-model."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A judged family of checks, with the evidence behind it; a document can be made of any part.
+
+    Attributes:
+        findings: of all declared checks.
+        evidence: through the run's lens.
+        subject: whom was asked.
+        probes: as asked.
+        provenance: how it was made.
+        seed: of the resampling.
+    """
+
+    findings: Sequence[Finding]
+    evidence: Evidence
+    subject: Subject
+    probes: Sequence[Probe] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def document(self, only: Collection[str] | None = None) -> Audit:
+        """The audit document.
+
+        Args:
+            only: names of the checks that count; verdicts are the family's all the same.
+
+        Raises:
+            TraceError: no eligible token in any answer.
+        """
+        return conclude(
+            self.findings if only is None else selected(self.findings, only),
+            self.evidence,
+            subject=self.subject,
+            probes=self.probes,
+            provenance=self.provenance,
+            seed=self.seed,
+        )
+
+
+def audit_model(suite: Suite, settings: Settings, *, on_progress: Progress | None = None) -> Judged:
+    """Audit a model: find it, record what the suite needs (or reuse it), and judge.
+
+    Args:
+        suite: the declared family of checks.
+        settings: model, probes and how to record.
+        on_progress: called while recording.
+
+    Raises:
+        LvlmAuditError: whatever stands in the way; the message says what to do.
+    """
+    checkpoint, is_demo = open_subject(settings)
+    probes = choose_probes(settings, is_demo)
+    needs = plan(suite.checks, settings.lens)
+    gathered = gather(settings, needs, checkpoint, probes, on_progress=on_progress)
+    subject = Subject(
+        model=settings.model or "demo",
+        is_demo=is_demo,
+        resolved=gathered.resolved,
+        lens=settings.lens,
+        note=DEMO_NOTE if is_demo else "",
+        **gathered.subject,
+    )
+    return Judged(
+        findings=findings(suite, gathered.evidence, settings.lens, seed=settings.seed),
+        evidence=gathered.evidence[settings.lens],
+        subject=subject,
+        probes=probes,
+        provenance={
+            "suite": suite.name,
+            "family": len(suite.checks),
+            "probe_source": settings.probes.name if settings.probes else "bundled",
+            "probe_count": len(probes),
+            **gathered.provenance,
+        },
+        seed=settings.seed,
+    )
+
+
+def run(
+    suite: Suite,
+    traces: Sequence[Trace],
+    *,
+    answer_pairs: Sequence[PairedTrace] = (),
+    reference_pairs: Sequence[PairedTrace] = (),
+    model: str = "traces",
+    seed: int = 0,
+) -> Audit:
+    """Audit traces that exist already; no model and no torch are needed.
+
+    Args:
+        suite: the declared family of checks.
+        traces: recorded answers, all through one lens.
+        answer_pairs: paired replays of the answers; without them image checks are not applicable.
+        reference_pairs: paired replays of reference answers.
+        model: what the document calls the model.
+        seed: of the resampling.
+
+    Raises:
+        TraceError: no trace, traces of several lenses or depths, a check that reads another lens, or
+            no eligible token.
+    """
+    lenses = {t.lens for t in traces}
+    depths = {t.blocks for t in traces}
+    if len(lenses) != 1 or len(depths) != 1:
+        raise TraceError(
+            f"an audit needs traces of one model read through one lens; these have lenses "
+            f"{sorted(lenses)} and {sorted(depths)} blocks."
+        )
+    (lens,), (blocks,) = lenses, depths
+    missing = [c.name for c in suite.checks if (c.lens or lens) != lens]
+    if missing:
+        raise TraceError(
+            f"checks {', '.join(missing)} read another lens than {lens!r}; record traces through it."
+        )
+    evidence = Evidence(lens, tuple(traces), tuple(answer_pairs), tuple(reference_pairs))
+    subject = Subject(
+        model=model,
+        is_demo=False,
+        resolved=model,
+        architecture="unknown (given as traces)",
+        blocks=blocks,
+        width=0,
+        vocabulary=0,
+        dtype="unknown",
+        device="unknown",
+        lens=lens,
+        anatomy={},
+    )
+    found = findings(suite, {lens: evidence}, lens, seed=seed)
+    return Judged(found, evidence, subject, seed=seed).document()

@@ -1,0 +1,99 @@
+"""`lvlm-audit`: what is done outside a pytest run. Every error is one message and exit code 1."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lvlm_audit import __version__
+from lvlm_audit.errors import LvlmAuditError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    # Everything behind `run` is pytest's, options included.
+    if arguments[:1] == ["run"]:
+        return _guarded(lambda: _run(arguments[1:]))
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    commands = {"demo": _demo, "render": _render, "models": _models}
+    return _guarded(lambda: commands[options.command](options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lvlm-audit", description="pytest for the inside of a vision-language model"
+    )
+    parser.add_argument("--version", action="version", version=f"lvlm-audit {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser(
+        "run",
+        help="run the shipped checks; takes pytest's options "
+        "(lvlm-audit run --lvlm-model llava-1.5-7b --lvlm-report report.html)",
+    )
+    commands.add_parser("demo", help="fetch and assemble the demo model (about 90 MB, once)")
+    render = commands.add_parser("render", help="render an audit document as HTML")
+    render.add_argument("document", type=Path, help="JSON written by --lvlm-json")
+    render.add_argument("report", type=Path, help="HTML file to write")
+    commands.add_parser("models", help="list the aliases that --lvlm-model knows")
+    return parser
+
+
+def _run(arguments: Sequence[str]) -> int:
+    import pytest
+
+    from lvlm_audit.spec.suite import shipped_folder
+
+    # No configuration file of the folder that we happen to be called from takes part.
+    folder = shipped_folder()
+    return int(pytest.main([str(folder), "--rootdir", str(folder), "-c", os.devnull, *arguments]))
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from lvlm_audit.demo.assemble import fetch_and_assemble
+
+    del options
+    folder = fetch_and_assemble(progress=lambda text: print(text, file=sys.stderr))
+    print(folder)
+    return 0
+
+
+def _render(options: argparse.Namespace) -> int:
+    from lvlm_audit.document import Audit
+    from lvlm_audit.report.html import write
+
+    write(Audit.load(options.document), options.report)
+    print(options.report)
+    return 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    from lvlm_audit.models.aliases import ALIASES
+
+    del options
+    width = max(map(len, ALIASES))
+    for alias, name in ALIASES.items():
+        print(f"{alias:<{width}}  {name}")
+    return 0
+
+
+def _guarded(command: Callable[[], int]) -> int:
+    try:
+        return command()
+    except LvlmAuditError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""One audit against another: paired by image, from documents only."""
+
+from __future__ import annotations
+
+from lvlm_audit.document import Audit, Comparison, Difference, Finding, Interval
+from lvlm_audit.statistics import cluster_mean
+
+_CONFIDENCE = 0.95
+
+
+def compare(audit: Audit, baseline: Audit, *, seed: int = 0) -> Comparison:
+    """Paired differences of the findings' observed values, this audit minus the baseline.
+
+    Only images that both audits asked are paired; the interval is a cluster bootstrap over them and
+    is not adjusted for the number of findings. The full gate comes later: a difference here changes
+    no verdict.
+    """
+    before = {f.check: f for f in baseline.findings}
+    note = "Differences are shown, not judged: they change no verdict."
+    if audit.subject.lens != baseline.subject.lens:
+        note += (
+            f" The lenses differ ({audit.subject.lens} here, {baseline.subject.lens} there): the "
+            f"numbers are not comparable."
+        )
+    return Comparison(
+        baseline_model=baseline.subject.model,
+        baseline_created=str(baseline.provenance.get("created", "unknown")),
+        differences=[_difference(f, before.get(f.check), seed) for f in audit.findings],
+        note=note,
+    )
+
+
+def _difference(now: Finding, then: Finding | None, seed: int) -> Difference:
+    if then is None:
+        return Difference(now.check, now.observed, None, None, None, 0, "not in the baseline")
+    declared_alike = now.declared == then.declared
+    shared = sorted(set(now.per_image) & set(then.per_image))
+    if not shared:
+        return Difference(
+            now.check, now.observed, then.observed, None, None, 0, "no image in common"
+        )
+    values = [now.per_image[i] - then.per_image[i] for i in shared]
+    estimate = cluster_mean(values, support=(-float("inf"), float("inf")), seed=seed)
+    spread = estimate.spread(_CONFIDENCE)
+    interval = (
+        None
+        if spread.method == "full range"
+        else Interval(spread.low, spread.high, spread.confidence, spread.method)
+    )
+    notes = []
+    if not declared_alike:
+        notes.append("declared differently in the baseline")
+    if interval is None:
+        notes.append("too few images in common for an interval")
+    return Difference(
+        check=now.check,
+        observed=now.observed,
+        baseline=then.observed,
+        difference=estimate.value,
+        interval=interval,
+        n=len(shared),
+        note="; ".join(notes),
+    )

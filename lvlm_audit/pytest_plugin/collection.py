@@ -1,0 +1,107 @@
+"""Collection: one file of checks, one item a check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lvlm_audit.audit.conclude import decides
+from lvlm_audit.document import Finding, Severity, Verdict
+from lvlm_audit.errors import LvlmAuditError
+from lvlm_audit.pytest_plugin.session import SESSION
+from lvlm_audit.spec.check import Check
+from lvlm_audit.spec.suite import load_file
+
+PROPERTY = "lvlm_audit"
+
+
+class CheckFailed(Exception):
+    """A finding that fails the run."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+class Nothing(pytest.File):
+    """Stands where pytest's Python collector would collect a check file as a module."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """No item."""
+        return ()
+
+
+class CheckFileCollector(pytest.File):
+    """A check_*.py file that imports lvlm_audit."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """One item for each declared check; an opt-in file only when it was asked for by name."""
+        try:
+            loaded = load_file(self.path)
+        except LvlmAuditError as error:
+            raise self.CollectError(str(error)) from error
+        if loaded.opt_in and not self.session.isinitpath(self.path):
+            return
+        for check in loaded.checks:
+            yield CheckItem.from_parent(self, name=check.name, check=check)
+
+
+class CheckItem(pytest.Item):
+    """One check; the audit behind it is made once for the session."""
+
+    def __init__(self, *, check: Check, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.check = check
+
+    def runtest(self) -> None:
+        """Look the finding up; fail if it decides against the model."""
+        finding = self.config.stash[SESSION].finding(self.check.name)
+        # Plain strings: under xdist properties travel as JSON.
+        self.user_properties.append((PROPERTY, f"{finding.severity}:{finding.verdict}"))
+        self.user_properties.append(("lvlm_audit_check", finding.check))
+        if decides(finding):
+            raise CheckFailed(finding)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> str:
+        """What was found, without a traceback."""
+        error = excinfo.value
+        if isinstance(error, CheckFailed):
+            f = error.finding
+            return "\n".join(
+                (
+                    f"{f.check}: {f.verdict.upper()} ({f.stage})",
+                    f"  {f.statement}",
+                    f"  {f.message}",
+                    f"  bound: {f.rationale}",
+                    *(
+                        [f"  look at: {', '.join(map(repr, f.counterexamples))}"]
+                        if f.counterexamples
+                        else []
+                    ),
+                )
+            )
+        if isinstance(error, LvlmAuditError):
+            return f"{type(error).__name__}: {error}"
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Where the check is declared."""
+        return self.path, None, f"{self.check.stage}: {self.check.name}"
+
+
+def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """How a check's verdict is counted and shown where pass and fail do not say it."""
+    properties = dict(report.user_properties)
+    if report.when != "call" or report.outcome != "passed" or PROPERTY not in properties:
+        return None
+    severity, verdict = str(properties[PROPERTY]).split(":")
+    if verdict == Verdict.NOT_APPLICABLE:
+        return "not applicable", "n", ("NOT APPLICABLE", {"yellow": True})
+    if verdict == Verdict.INCONCLUSIVE:
+        return "inconclusive", "i", ("INCONCLUSIVE", {"yellow": True})
+    if verdict == Verdict.FAIL and severity == Severity.WARN:
+        return "warned", "w", ("WARN", {"yellow": True})
+    return None

@@ -1,0 +1,200 @@
+"""One audit for one pytest session: made before the first check runs, written after the last.
+
+Errors that a person can mend become pytest's usage errors: one message, no traceback, exit code 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lvlm_audit.audit.plan import Settings
+from lvlm_audit.audit.run import Judged, audit_model
+from lvlm_audit.document import Audit, Finding, check_writable, write_whole
+from lvlm_audit.errors import LvlmAuditError, UsageError
+from lvlm_audit.pytest_plugin.progress import Reporter
+from lvlm_audit.spec.suite import load_family
+
+SESSION: pytest.StashKey[AuditSession] = pytest.StashKey()
+
+
+def ensure_session(config: pytest.Config) -> AuditSession:
+    """The session's audit, registered on first use."""
+    session = config.stash.get(SESSION, None)
+    if session is None:
+        session = AuditSession(config)
+        config.stash[SESSION] = session
+        config.pluginmanager.register(session, "lvlm_audit_session")
+    return session
+
+
+class AuditSession:
+    """Hooks that are registered only when check files take part."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.audit: Audit | None = None
+        self.written: list[Path] = []
+        self.problem: str | None = None
+        self._judged: Judged | None = None
+        self._baseline: Audit | None = None
+        self._seen: set[str] = set()
+        self._files: list[Path] = []
+
+    @property
+    def is_worker(self) -> bool:
+        """An xdist worker reads stored traces and writes nothing."""
+        return hasattr(self.config, "workerinput")
+
+    def settings(self) -> Settings:
+        """The command line as settings.
+
+        Raises:
+            UsageError: an option that cannot be used.
+        """
+        option = self.config.getoption
+        probes = option("--lvlm-probes")
+        return Settings(
+            model=option("--lvlm-model"),
+            probes=None if probes is None else self._path(probes),
+            lens=option("--lvlm-lens"),
+            device=option("--lvlm-device"),
+            dtype=option("--lvlm-dtype"),
+            max_new_tokens=option("--lvlm-max-new-tokens"),
+            batch_size=option("--lvlm-batch-size"),
+            seed=option("--lvlm-seed"),
+            trust_remote_code=option("--lvlm-trust-remote-code"),
+        )
+
+    def finding(self, name: str) -> Finding:
+        """The finding of one check; on a worker the stored traces are judged on first use.
+
+        Raises:
+            LvlmAuditError: the audit could not be made.
+        """
+        if self._judged is None:
+            self._judge()
+        assert self._judged is not None
+        return next(f for f in self._judged.findings if f.check == name)
+
+    def before_tests(self, session: pytest.Session, files: list[Path] | None = None) -> None:
+        """Make the audit before the first check, so that an error is one message, not one a check.
+
+        Raises:
+            pytest.UsageError: what stands in the way.
+        """
+        if self.config.option.collectonly:
+            return
+        if files is None:
+            from lvlm_audit.pytest_plugin.xdist import check_files_named
+
+            files = check_files_named(self.config)
+        self._files = files
+        try:
+            for target in self._targets():
+                check_writable(target)
+            self._baseline = self._load_baseline()
+            self._judge()
+        except LvlmAuditError as error:
+            raise pytest.UsageError(f"{type(error).__name__}: {error}") from error
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Iterator[None]:
+        items = [i for i in session.items if type(i).__name__ == "CheckItem"]
+        if items and self._judged is None:
+            files = sorted({i.path for i in items})
+            if self.is_worker:
+                self._files = files
+            elif not (
+                session.testsfailed and not session.config.option.continue_on_collection_errors
+            ):
+                self.before_tests(session, files)
+        return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            name = dict(report.user_properties).get("lvlm_audit_check")
+            if name is not None:
+                self._seen.add(str(name))
+
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        if not isinstance(report, pytest.TestReport):
+            return None
+        from lvlm_audit.pytest_plugin.collection import status_of
+
+        return status_of(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.is_worker or self._judged is None or not self._seen:
+            return
+        try:
+            self.audit = self._document()
+            self._write(self.audit)
+        except LvlmAuditError as error:
+            self.problem = f"{type(error).__name__}: {error}"
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return
+        # "All not applicable" fails no item, but must not be green.
+        if self.audit.verdict != "pass" and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        from lvlm_audit.pytest_plugin.summary import show
+
+        show(self, terminalreporter)
+
+    def _judge(self) -> None:
+        suite = load_family(self._files)
+        with Reporter(self.config, quiet=self.is_worker) as report:
+            self._judged = audit_model(suite, self.settings(), on_progress=report.progress)
+
+    def _document(self) -> Audit:
+        import dataclasses
+
+        assert self._judged is not None
+        audit = self._judged.document(self._seen)
+        if self._baseline is not None:
+            from lvlm_audit.compare import compare
+
+            audit = dataclasses.replace(
+                audit, comparison=compare(audit, self._baseline, seed=self._judged.seed)
+            )
+        return audit
+
+    def _write(self, audit: Audit) -> None:
+        option = self.config.getoption
+        if option("--lvlm-json"):
+            path = self._path(option("--lvlm-json"))
+            audit.save(path)
+            self.written.append(path)
+        if option("--lvlm-report"):
+            from lvlm_audit.report.html import render
+
+            path = self._path(option("--lvlm-report"))
+            write_whole(path, render(audit))
+            self.written.append(path)
+
+    def _load_baseline(self) -> Audit | None:
+        name = self.config.getoption("--lvlm-baseline")
+        if name is None:
+            return None
+        path = self._path(name)
+        if not path.is_file():
+            raise UsageError(
+                f"--lvlm-baseline {name!r} is not a file. Write one with --lvlm-json first."
+            )
+        return Audit.load(path)
+
+    def _targets(self) -> list[Path]:
+        names = (self.config.getoption(o) for o in ("--lvlm-report", "--lvlm-json"))
+        return [self._path(n) for n in names if n]
+
+    def _path(self, name: str) -> Path:
+        """Relative paths are relative to where pytest was called."""
+        return self.config.invocation_params.dir / Path(name).expanduser()

@@ -1,0 +1,35 @@
+"""The terminal summary of an audit, after pytest's own."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from lvlm_audit.pytest_plugin.session import AuditSession
+
+
+def show(session: AuditSession, terminal: pytest.TerminalReporter) -> None:
+    """Print the summary, what was written, and what could not be."""
+    if session.problem is not None:
+        terminal.section("lvlm_audit", sep="=")
+        terminal.write_line(f"ERROR: {session.problem}", red=True)
+    if session.audit is None:
+        return
+    from lvlm_audit.report.terminal import summary
+
+    width = session.config.get_terminal_writer().fullwidth
+    terminal.section("lvlm_audit", sep="=")
+    text = io.StringIO()
+    console = Console(
+        file=text,
+        width=width,
+        force_terminal=terminal.hasmarkup,
+        no_color=not terminal.hasmarkup,
+        legacy_windows=False,
+    )
+    summary(session.audit, console, written=session.written)
+    terminal.write(text.getvalue())

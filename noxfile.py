@@ -1,0 +1,108 @@
+"""Every task that a person runs. Each session installs what it needs; `nox -l` lists them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+nox.needs_version = ">=2024.4"
+
+CONSTRAINTS = Path(__file__).parent / "constraints.txt"
+
+
+def install(session: nox.Session, *requirements: str) -> None:
+    """Install under the versions that this project is tested with."""
+    session.install("--constraint", str(CONSTRAINTS), *requirements)
+
+
+def package(session: nox.Session, *groups: str) -> None:
+    """The project itself, editable, with some of its dependency groups."""
+    install(session, "--editable", ".[demo]", *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Audit the demo model; `nox -s audit -- --lvlm-model MODEL ...` audits another."""
+    package(session)
+    arguments = session.posargs
+    if not any(a.startswith("--lvlm-model") for a in arguments):
+        session.run("lvlm-audit", "demo")
+    defaults = {"--lvlm-report": "reports/audit.html", "--lvlm-json": "reports/audit.json"}
+    for option, value in defaults.items():
+        if not any(a.startswith(option) for a in arguments):
+            arguments = [*arguments, option, value]
+    session.run("pytest", "checks/", *arguments)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite."""
+    package(session, "test")
+    session.run("lvlm-audit", "demo")
+    session.run("pytest", "tests/", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    install(session, *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types, strict."""
+    package(session, "types")
+    session.run("mypy")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Speed and memory, as ratios within one run."""
+    package(session)
+    session.run("lvlm-audit", "demo")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(name="demo-model")
+def demo_model(session: nox.Session) -> None:
+    """Train the demo model's adapter again (about an hour and a half on two cores)."""
+    package(session)
+    session.run("python", "-m", "lvlm_audit.demo.training", *session.posargs)
+
+
+@nox.session
+def controls(session: nox.Session) -> None:
+    """Break the demo model on purpose and see which check notices; writes docs/controls.md."""
+    package(session)
+    session.run("lvlm-audit", "demo")
+    session.run("python", "-m", "controls", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build wheel and sdist, install each into an empty environment and use it."""
+    install(session, "build", "hatchling")
+    folder = Path(session.create_tmp())
+    session.run("python", "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), ".")
+    wheel = next((folder / "dist").glob("*.whl"))
+    sdist = next((folder / "dist").glob("*.tar.gz"))
+    for artefact in (wheel, sdist):
+        session.run("python", "-m", "venv", "--clear", str(folder / "clean"))
+        python = folder / "clean" / "bin" / "python"
+        session.run(
+            str(python), "-m", "pip", "install", "-q", "--constraint", str(CONSTRAINTS),
+            str(artefact), external=True,
+        )  # fmt: skip
+        with session.chdir(folder):
+            session.run(str(python), "-m", "lvlm_audit.cli", "--version", external=True)
+            session.run(
+                str(python), "-m", "lvlm_audit.cli", "run", "--collect-only", "-q", external=True
+            )
