@@ -92,17 +92,16 @@ def build(session: nox.Session) -> None:
     install(session, "build", "hatchling")
     folder = Path(session.create_tmp())
     session.run("python", "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), ".")
+    clean = folder / "clean"
+    session.run("python", "-m", "venv", "--clear", str(clean))
+    python = str(clean / "bin" / "python")
     wheel = next((folder / "dist").glob("*.whl"))
     sdist = next((folder / "dist").glob("*.tar.gz"))
-    for artefact in (wheel, sdist):
-        session.run("python", "-m", "venv", "--clear", str(folder / "clean"))
-        python = folder / "clean" / "bin" / "python"
-        session.run(
-            str(python), "-m", "pip", "install", "-q", "--constraint", str(CONSTRAINTS),
-            str(artefact), external=True,
-        )  # fmt: skip
+    pip = (python, "-m", "pip", "install", "--quiet", "--constraint", str(CONSTRAINTS))
+    # The dependencies are the same for both, so they are installed once.
+    for arguments in ((str(wheel),), ("--no-deps", "--force-reinstall", str(sdist))):
+        session.run(*pip, *arguments, external=True)
         with session.chdir(folder):
-            session.run(str(python), "-m", "lvlm_audit.cli", "--version", external=True)
-            session.run(
-                str(python), "-m", "lvlm_audit.cli", "run", "--collect-only", "-q", external=True
-            )
+            command = (python, "-m", "lvlm_audit.cli")
+            session.run(*command, "--version", external=True)
+            session.run(*command, "run", "--collect-only", "-q", external=True)

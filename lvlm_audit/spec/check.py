@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -102,7 +103,8 @@ class Check:
                 f'are told apart; declare tokens="content".'
             )
 
-    @property
+    # A field of this class is named `property`, as declarations read best.
+    @builtins.property
     def unit(self) -> str:
         """Unit of the observed value and of the bound."""
         if self.holds_for.of == "mean":
@@ -111,11 +113,9 @@ class Check:
 
     def declared(self) -> dict[str, Any]:
         """The declaration as plain data, for the document."""
-        parameters = (
-            dataclasses.asdict(self.property)  # type: ignore[call-overload]
-            if dataclasses.is_dataclass(self.property)
-            else {}
-        )
+        parameters: dict[str, Any] = {}
+        if dataclasses.is_dataclass(self.property) and not isinstance(self.property, type):
+            parameters = dataclasses.asdict(self.property)
         return {
             "metric": self.metric.name,
             "property": type(self.property).__name__,

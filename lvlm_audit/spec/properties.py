@@ -195,7 +195,7 @@ class LateMutation:
         """1 where the token mutates late."""
         trace = _trace(recording, "LateMutation")
         mutated = late_mutations(trace.leader, trace.candidate_ids, trace.candidate_probability)
-        values = mutated[:, : trace.blocks].any(axis=1).astype(np.float64)
+        values = np.asarray(mutated[:, : trace.blocks].any(axis=1), dtype=np.float64)
         late, need = late_start(trace.blocks), settled_run(trace.blocks)
         runs = np.stack(
             [
@@ -207,7 +207,7 @@ class LateMutation:
         # A run that is complete before the last usable state could have been overturned.
         able = runs[:, : max(trace.blocks - need, 0)].any(axis=1) & (late < trace.blocks)
         values[~able] = np.nan
-        return cast(Values, values)
+        return values
 
 
 @register
@@ -286,7 +286,7 @@ class Kept:
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """1 where the end keeps the share of the peak."""
         peak = curve.max(axis=1)
-        values = (curve[:, -1] >= self.share * peak).astype(np.float64)
+        values: Values = (curve[:, -1] >= self.share * peak).astype(np.float64)
         values[peak < self.min_peak] = np.nan
         return values
 
