@@ -1,0 +1,149 @@
+"""Names of models: a folder, an alias, or a Hugging Face hub id. No torch: names are resolved first."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from lvlm_audit.errors import ModelNotFound
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "llava-1.5-7b": "llava-hf/llava-1.5-7b-hf",
+        "llava-1.5-13b": "llava-hf/llava-1.5-13b-hf",
+        "bakllava": "llava-hf/bakLlava-v1-hf",
+        "vip-llava-7b": "llava-hf/vip-llava-7b-hf",
+        "llava-1.6-mistral-7b": "llava-hf/llava-v1.6-mistral-7b-hf",
+        "llava-1.6-vicuna-7b": "llava-hf/llava-v1.6-vicuna-7b-hf",
+        "llava-1.6-vicuna-13b": "llava-hf/llava-v1.6-vicuna-13b-hf",
+        "llava-onevision-0.5b": "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+        "llava-onevision-7b": "llava-hf/llava-onevision-qwen2-7b-ov-hf",
+        "llava-interleave-0.5b": "llava-hf/llava-interleave-qwen-0.5b-hf",
+        "qwen2-vl-2b": "Qwen/Qwen2-VL-2B-Instruct",
+        "qwen2-vl-7b": "Qwen/Qwen2-VL-7B-Instruct",
+        "qwen2.5-vl-3b": "Qwen/Qwen2.5-VL-3B-Instruct",
+        "qwen2.5-vl-7b": "Qwen/Qwen2.5-VL-7B-Instruct",
+        "qwen2.5-vl-32b": "Qwen/Qwen2.5-VL-32B-Instruct",
+        "qwen3-vl-2b": "Qwen/Qwen3-VL-2B-Instruct",
+        "qwen3-vl-4b": "Qwen/Qwen3-VL-4B-Instruct",
+        "qwen3-vl-8b": "Qwen/Qwen3-VL-8B-Instruct",
+        "internvl2.5-4b": "OpenGVLab/InternVL2_5-4B-hf",
+        "internvl3-1b": "OpenGVLab/InternVL3-1B-hf",
+        "internvl3-2b": "OpenGVLab/InternVL3-2B-hf",
+        "internvl3-8b": "OpenGVLab/InternVL3-8B-hf",
+        "internvl3.5-1b": "OpenGVLab/InternVL3_5-1B-HF",
+        "internvl3.5-8b": "OpenGVLab/InternVL3_5-8B-HF",
+        "smolvlm-256m": "HuggingFaceTB/SmolVLM-256M-Instruct",
+        "smolvlm-500m": "HuggingFaceTB/SmolVLM-500M-Instruct",
+        "smolvlm-2b": "HuggingFaceTB/SmolVLM-Instruct",
+        "smolvlm2-256m": "HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
+        "smolvlm2-500m": "HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
+        "smolvlm2-2.2b": "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
+        "idefics2-8b": "HuggingFaceM4/idefics2-8b",
+        "idefics3-8b": "HuggingFaceM4/Idefics3-8B-Llama3",
+        "paligemma-3b": "google/paligemma-3b-mix-224",
+        "paligemma2-3b": "google/paligemma2-3b-mix-224",
+        "paligemma2-10b": "google/paligemma2-10b-mix-448",
+        "gemma-3-4b-it": "google/gemma-3-4b-it",
+        "gemma-3-12b-it": "google/gemma-3-12b-it",
+        "pixtral-12b": "mistral-community/pixtral-12b",
+        "mistral-small-3.1-24b": "mistralai/Mistral-Small-3.1-24B-Instruct-2503",
+        "llama-3.2-11b-vision": "meta-llama/Llama-3.2-11B-Vision-Instruct",
+        "aya-vision-8b": "CohereLabs/aya-vision-8b",
+        "granite-vision-2b": "ibm-granite/granite-vision-3.2-2b",
+    }
+)
+"""Short names of common vision-language models that transformers runs without remote code."""
+
+# owner/name as the hub spells it; a path with more parts, dots or backslashes is not one.
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A name that has been understood; nothing has been loaded yet.
+
+    Attributes:
+        name: as the user gave it.
+        kind: where it points.
+        path: the folder, for kind "folder".
+        hub_id: "owner/name", for kind "hub".
+        snapshot: the folder of a hub checkpoint in the local cache, or None if it is not there.
+        revision: the commit of that snapshot.
+    """
+
+    name: str
+    kind: Literal["folder", "hub"]
+    path: Path | None = None
+    hub_id: str | None = None
+    snapshot: Path | None = None
+    revision: str | None = None
+
+    @property
+    def source(self) -> str:
+        """What transformers is given."""
+        return str(self.path) if self.path is not None else str(self.hub_id)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the files lie on this machine, if they do."""
+        return self.path or self.snapshot
+
+
+def resolve(name: str) -> Checkpoint:
+    """Understands a model's name: a folder if there is one, then an alias, then a hub id.
+
+    Raises:
+        ModelNotFound: none of these, or a folder that is no checkpoint. The message says what is
+            missing, or which aliases come near.
+    """
+    if not name.strip():
+        raise ModelNotFound("the model's name is empty. Give a checkpoint folder, a hub id or an alias.")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelNotFound(
+                f"folder {name!r} is not a checkpoint: it has no config.json. Give the folder that "
+                f"save_pretrained() wrote, with config.json, *.safetensors and the processor's files."
+            )
+        return Checkpoint(name, "folder", path=path.resolve())
+    hub_id = ALIASES.get(name.lower())
+    if hub_id is None and _HUB_ID.fullmatch(name) and not name.startswith((".", "~")):
+        hub_id = name
+    if hub_id is None:
+        raise ModelNotFound(_unknown(name, path))
+    snapshot = _cached_snapshot(hub_id)
+    return Checkpoint(
+        name,
+        "hub",
+        hub_id=hub_id,
+        snapshot=snapshot,
+        revision=None if snapshot is None else snapshot.name,
+    )
+
+
+def _unknown(name: str, path: Path) -> str:
+    if path.is_file():
+        return f"{name!r} is a file. Give the checkpoint's folder."
+    if os.sep in name or name.startswith((".", "~")):
+        return f"there is no folder {name!r}. Check the path."
+    near = difflib.get_close_matches(name.lower(), ALIASES, n=3, cutoff=0.5)
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    return (
+        f"no model {name!r}: it is neither a folder, nor an alias, nor of the form owner/name.{hint} "
+        f"`lvlm-audit models` lists the aliases."
+    )
+
+
+def _cached_snapshot(hub_id: str) -> Path | None:
+    """The newest complete snapshot in the local hub cache, without asking the network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(hub_id, "config.json")
+    return Path(found).parent if isinstance(found, str) else None
