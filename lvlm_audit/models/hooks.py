@@ -65,23 +65,34 @@ def tapped(blocks: Sequence[nn.Module], receive: Receive) -> Iterator[None]:
     """Hands every residual state of each forward pass to `receive`, in order, until left.
 
     State 0 is what enters the first block, state j what leaves block j - 1. The tensors are the
-    model's own and alive only during the call: clone what is to be kept.
+    model's own and alive only during the call: clone what is to be kept. A block that the model leaves
+    out (Mllama's cross-attention without an image) passes the stream on: its state repeats the one before.
     """
+    latest: list[tuple[int, Tensor]] = []
 
     def entering(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        receive(0, residual(args[0] if args else kwargs["hidden_states"]))
+        hand_on(0, residual(args[0] if args else kwargs["hidden_states"]))
 
     def leaving(state: int) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
-            receive(state, residual(output))
+            hand_on(state, residual(output))
 
         return hook
+
+    def hand_on(state: int, stream: Tensor) -> None:
+        if state > 0 and latest:
+            reached, unchanged = latest.pop()
+            for left_out in range(reached + 1, state):
+                receive(left_out, unchanged)
+        latest[:] = [(state, stream)]
+        receive(state, stream)
 
     with ExitStack() as stack:
         handle = blocks[0].register_forward_pre_hook(entering, with_kwargs=True)
         stack.callback(handle.remove)
         for i, block in enumerate(blocks):
             stack.callback(block.register_forward_hook(leaving(i + 1)).remove)
+        stack.callback(latest.clear)
         yield
 
 
