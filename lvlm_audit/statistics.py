@@ -103,11 +103,13 @@ class ClusterMean:
         return float(self.numerator.sum() / self.weight.sum())
 
     def spread(self, confidence: float) -> Spread:
-        """Percentile interval over resampled images; full range below 5 images."""
-        if self.n < MIN_IMAGES:
+        """Percentile interval over resampled images, dual to `p_value`; full range below 5 images."""
+        drawn = self.replicates.shape[0]
+        # As many replicates lie beyond each end as `p_value` allows at this level, and no more.
+        beyond = math.floor((1 - confidence) / 2 * (1 + drawn)) - 1
+        if self.n < MIN_IMAGES or beyond < 0:
             return Spread(*self.support, confidence, "full range")
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(self.replicates, [tail, 1 - tail], method="inverted_cdf")
+        low, high = self.replicates[[beyond, drawn - 1 - beyond]]
         return Spread(float(low), float(high), confidence, "cluster bootstrap")
 
     def p_value(self, side: Side, bound: float) -> float:
@@ -154,6 +156,32 @@ def cluster_mean(
     total = draws @ weight
     replicates = np.sort((draws @ numerator)[total > 0] / total[total > 0])
     return ClusterMean(numerator, weight, replicates, support)
+
+
+def images_to_decide(estimate: Estimate, bound: float, confidence: float) -> int | None:
+    """About how many images would decide, if the observed value and its variation stay.
+
+    An interval's half width shrinks with the square root of the number of images.
+
+    Args:
+        estimate: undecided so far.
+        bound: what it is held against.
+        confidence: two-sided level of its interval.
+
+    Returns:
+        Images, more than there are and at least `MIN_IMAGES`; None where the value lies on the bound: no number decides that.
+    """
+    distance = abs(estimate.value - bound)
+    if isinstance(estimate, ShareOfImages):
+        # At the bound, as the score interval has it (Wilson 1927).
+        deviation = math.sqrt(bound * (1 - bound))
+    else:
+        deviation = float(estimate.replicates.std()) * math.sqrt(estimate.n)
+    if distance <= 1e-9 * max(abs(bound), deviation, 1e-9):
+        return None
+    z = float(stats.norm.isf((1 - confidence) / 2))
+    # The bootstrap's own tails may ask for one more than this normal approximation of them.
+    return max(MIN_IMAGES, estimate.n + 1, math.ceil((z * deviation / distance) ** 2))
 
 
 def median_over_images(

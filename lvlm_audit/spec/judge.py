@@ -240,7 +240,7 @@ def _finding(
             verdict = Verdict.FAIL
         else:
             verdict = Verdict.INCONCLUSIVE
-            needed = images_to_decide(estimate, check.holds_for.side, bound.value, confidence)
+            needed = images_to_decide(estimate, bound.value, confidence)
         message = _message(check, estimate, verdict, needed)
     return Finding(
         check=check.name,
