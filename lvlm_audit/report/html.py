@@ -1,0 +1,103 @@
+"""The HTML report: one self-contained page, complete without JavaScript, safe for hostile text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lvlm_audit.document import Audit, write_whole
+from lvlm_audit.report import charts, curves, raster, words
+from lvlm_audit.report.view import page
+
+_TEMPLATES = "templates"
+
+
+def render(audit: Audit) -> str:
+    """The report as one HTML page.
+
+    The page refers to nothing outside itself, and its content security policy allows exactly the
+    one style sheet and the one script that it carries, by hash. The same document gives the same
+    page.
+    """
+    style, script = _source("style.css"), _source("script.js")
+    policy = (
+        "default-src 'none'; img-src data:; "
+        f"style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        _environment()
+        .get_template("page.html")
+        # Markup: these two are the package's own files, and escaping would change what was hashed.
+        .render(page=page(audit), policy=policy, style=Markup(style), script=Markup(script))
+    )
+
+
+def write(audit: Audit, path: str | Path) -> None:
+    """Write the report; either the whole file appears or none.
+
+    Raises:
+        UsageError: the path cannot be written.
+    """
+    write_whole(Path(path), render(audit))
+
+
+def _source(name: str) -> str:
+    folder = resources.files("lvlm_audit.report") / _TEMPLATES
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def _shown(value: Any) -> Any:
+    """Applied to everything a template prints: no text reaches the page with invisible characters.
+
+    Line feeds stay: they are harmless in HTML, and running text needs them.
+    """
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return words.visible(str(value), keep_newlines=True)
+    return value
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lvlm_audit.report", _TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        amount=words.amount,
+        number=words.number,
+        share=words.share,
+        prose=words.prose,
+        token=words.token,
+        clip=words.clip,
+        ranges=words.ranges,
+        node=words.node_words,
+        interval=words.interval_words,
+        counted=words.counted,
+        unit=words.unit_words,
+    )
+    environment.globals.update(
+        marks=words.VERDICT_MARKS,
+        legend_image=curves.LEGEND,
+        spark_width=curves.SPARK_WIDTH,
+        spark_height=curves.SPARK_HEIGHT,
+        max_tokens=curves.MAX_TOKENS,
+        nice_top=charts.nice_top,
+        shade=raster.shade,
+    )
+    return environment

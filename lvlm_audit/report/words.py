@@ -1,0 +1,240 @@
+"""Words, numbers and hostile text: everything the renderers print passes through here.
+
+Text from models, probes and file names is hostile: it may hold markup, control characters,
+bidirectional overrides, invisible tag characters or a hundred thousand letters. Escaping markup is
+the template's business (autoescape) and the terminal's (rich Text); making the invisible visible is
+done here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lvlm_audit.document import Finding, Interval, Node, Verdict
+
+# What a reader cannot see or what reorders the text around it: C0 and C1 controls, soft hyphen, bidi
+# marks, embeddings, overrides and isolates, line and paragraph separators, blank fillers, zero-width
+# space and joiners that no emoji needs, interlinear marks, lone surrogates, noncharacters and tags.
+_INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\U0001fffe-\U0001ffff\U0010fffe-\U0010ffff]"
+)
+_MARKS_KEPT = 4
+"""Combining marks kept on one letter; no script needs more, and a tower of them covers other lines."""
+
+MISSING = "—"
+
+UNIT_WORDS = {
+    "share of images": "of images",
+    "share of tokens": "of tokens",
+    "share of depth": "of the depth",
+}
+
+
+def _shown(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if match.group() == "\n":
+        return "↵"
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return f"⟨U+{code:04X}⟩"
+
+
+def visible(text: str, *, keep_newlines: bool = False) -> str:
+    """The text with everything invisible or reordering written out, e.g. `⟨U+202E⟩`.
+
+    Args:
+        text: any string, lone surrogates included; the result is always encodable as UTF-8.
+        keep_newlines: leave line feeds alone, for running text.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    if keep_newlines:
+        text = text.replace("\r\n", "\n")
+        return "\n".join(_INVISIBLE.sub(_shown, _unstacked(line)) for line in text.split("\n"))
+    return _INVISIBLE.sub(_shown, _unstacked(text))
+
+
+def _unstacked(text: str) -> str:
+    """The text without towers of combining marks, which would paint over neighbouring lines."""
+    if text.isascii():
+        return text
+    kept: list[str] = []
+    run = 0
+    for letter in text:
+        run = run + 1 if unicodedata.category(letter) in {"Mn", "Me"} else 0
+        if run <= _MARKS_KEPT:
+            kept.append(letter)
+    return "".join(kept)
+
+
+def clip(text: str, limit: int) -> str:
+    """The text cut to `limit` characters, the last one an ellipsis if anything was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def prose(text: str, limit: int = 1200) -> str:
+    """Running text made safe to show: visible, line breaks kept, cut with a count of what is left out."""
+    shown = visible(text[:limit], keep_newlines=True)
+    left = len(text) - limit
+    return shown if left <= 0 else f"{shown}… ({left:,} more characters)"
+
+
+def token(text: str, limit: int = 24) -> str:
+    """A token as a label: without its leading space, never empty, cut to `limit` characters."""
+    cut = clip(text, limit)
+    bare = cut.strip(" ")
+    if not bare:
+        return "␣" * min(len(cut), 3) if cut else "∅"
+    return visible(bare)
+
+
+def finite(value: object) -> float | None:
+    """The value as a float, or None for everything that is not a finite number."""
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return float(value)
+    return None
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number in plain notation with `digits` significant digits and a true minus sign."""
+    value = finite(value)
+    if value is None:
+        return MISSING
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    if size < -6 or size >= 15:
+        return f"{value:.{digits - 1}e}".replace("-", "−")
+    text = f"{value:.{max(0, digits - 1 - size)}f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in {"-0", "0"} else text.replace("-", "−")
+
+
+def share(value: float | None, digits: int = 3) -> str:
+    """A share as per cent."""
+    value = finite(value)
+    return MISSING if value is None else f"{number(100 * value, digits)} %"
+
+
+def is_share(unit: str) -> bool:
+    """Whether a unit is a share of something, printed as per cent."""
+    return unit.startswith("share")
+
+
+def amount(value: float | None, unit: str, digits: int = 3) -> str:
+    """A value as it stands in a column whose head names the unit: per cent for shares."""
+    return share(value, digits) if is_share(unit) else number(value, digits)
+
+
+def unit_words(unit: str) -> str:
+    """The unit as it is read after the number: "of images" after a percentage, "bits" after a number."""
+    return UNIT_WORDS.get(unit, unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The numbers of one finding as text, precise enough to tell each of them from the bound."""
+
+    observed: str
+    low: str
+    high: str
+    bound: str
+    operator: str
+    unit: str
+
+    @property
+    def interval(self) -> str:
+        """The interval in brackets, or a dash."""
+        return f"[{self.low}, {self.high}]" if self.low != MISSING else MISSING
+
+
+def figures(finding: Finding) -> Figures:
+    """Format a finding's numbers together.
+
+    A value that lies beyond its bound must not print like the bound: 0.69996 is not "70 %" where at
+    least 70 % was asked for. So all numbers of a finding get as many digits as that takes.
+    """
+    unit, bound, interval = finding.bound.unit, finding.bound.value, finding.interval
+    values = [finite(finding.observed)]
+    values += [finite(interval.low), finite(interval.high)] if interval else [None, None]
+    digits = 3
+    while digits < 9 and any(
+        value is not None
+        and value != bound
+        and amount(value, unit, digits) == amount(bound, unit, digits)
+        for value in values
+    ):
+        digits += 1
+    observed, low, high = (amount(value, unit, digits) for value in values)
+    return Figures(
+        observed=observed,
+        low=low,
+        high=high,
+        bound=amount(bound, unit, digits),
+        operator={">=": "≥", "<=": "≤"}.get(finding.bound.op, visible(finding.bound.op)),
+        unit=unit_words(visible(clip(unit, 60))),
+    )
+
+
+def interval_words(interval: Interval) -> str:
+    """How an interval was made: "95 % Wilson interval, not adjusted for the family"."""
+    adjusted = "adjusted" if interval.adjusted else "not adjusted"
+    method = visible(clip(interval.method, 60))
+    if method == "full range":
+        return f"full range of the images (too few for an interval), {adjusted} for the family of checks"
+    name = method.capitalize() if method == "wilson" else method
+    return (
+        f"{share(interval.confidence)} {name} interval, {adjusted} for the family of checks (Holm)"
+    )
+
+
+def node_words(node: Node | None) -> str:
+    """A node in one phrase: "state 24 [22, 26]", or why there is none."""
+    if node is None:
+        return MISSING
+    if node.state is None:
+        return f"undefined ({share(node.undefined)} of tokens have none)"
+    text = number(node.state)
+    if node.interval is not None:
+        text += f" [{number(node.interval.low)}, {number(node.interval.high)}]"
+    return text
+
+
+def ranges(states: Iterable[int]) -> str:
+    """Whole numbers as ranges: "26, 28–30"; "none" for no number."""
+    parts: list[tuple[int, int]] = []
+    for state in sorted(set(states)):
+        if parts and state == parts[-1][1] + 1:
+            parts[-1] = (parts[-1][0], state)
+        else:
+            parts.append((state, state))
+    return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in parts) or "none"
+
+
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """A count with its noun: "1 image", "1,204 images"."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+VERDICT_KEYS = {
+    Verdict.PASS: "pass",
+    Verdict.FAIL: "fail",
+    Verdict.INCONCLUSIVE: "open",
+    Verdict.NOT_APPLICABLE: "na",
+}
+"""Short names for CSS classes and script; never built from a document's text."""
+
+VERDICT_MARKS = {
+    Verdict.PASS: "✓",
+    Verdict.FAIL: "✗",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.NOT_APPLICABLE: "–",
+}

@@ -1,0 +1,487 @@
+"""Synthetic audit documents for the renderers' tests: plausible curves, no model and no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from typing import Any
+
+from lvlm_audit.document import (
+    Audit,
+    Bound,
+    Comparison,
+    Difference,
+    Eligibility,
+    Finding,
+    Interval,
+    LayerSummary,
+    Level,
+    Node,
+    Nomination,
+    ProbeReading,
+    Reversal,
+    Severity,
+    Stage,
+    StageReading,
+    Subject,
+    TokenReading,
+    Uses,
+    Verdict,
+)
+from lvlm_audit.report import raster
+
+SENTENCES = (
+    ("A blue banana lies next to a red heart.", "What is in the image?"),
+    ("There are two green tomatoes and a sun.", "Describe the picture."),
+    ("The colour of the leaf is purple.", "What is the color of the leaf?"),
+    ("Yes, there is a snowman.", "Is there a snowman in the image?"),
+)
+FUNCTION = {"A", "a", "to", "next", "There", "are", "and", "The", "of", "the", "is", "Yes", "there"}
+
+
+def picture(seed: int, size: int = 48) -> str:
+    """A small PNG as a thumbnail."""
+    draw = random.Random(seed)
+    cells = [[(x * draw.randint(1, 3) + y) % 255 for x in range(size)] for y in range(size)]
+    return raster.data_uri(raster.png(cells))
+
+
+def token(
+    text: str, kind: str, blocks: int, seed: int, *, flip: bool = False, grounding: bool = True
+) -> TokenReading:
+    """One token whose probability rises late, and flips in the last quarter if asked."""
+    draw = random.Random(seed)
+    states = blocks + 1
+    turn = blocks * (0.72 + 0.12 * draw.random())
+    peak = 0.55 + 0.44 * draw.random()
+    sharp = 6.0 / max(2.0, blocks * 0.2)
+    curve = [peak / (1 + math.exp(-sharp * (j - turn))) for j in range(states)]
+    late = max(1, blocks - 2)
+    if flip:
+        curve = [v if j >= late else 0.35 * v for j, v in enumerate(curve)]
+    rival = [
+        max(0.0, 0.6 * v * (1 - (j >= late))) if flip else 0.12 * v for j, v in enumerate(curve)
+    ]
+    shallow = blocks * 0.35
+    jsd = [
+        min(1.0, 0.55 * math.exp(-i / max(1, shallow)) * (0.7 + 0.6 * draw.random()) + 0.012)
+        for i in range(blocks)
+    ]
+    jsd[-1] = min(1.0, 0.18 + 0.3 * draw.random())
+    if flip:
+        jsd[late - 1] = 0.62
+    critical = next((j for j, v in enumerate(curve) if v > 0.5 * peak), None)
+    words = ("the", "ing", "\n", " a", "fruit", " yellow", " apple")
+    leaders = [words[draw.randrange(7)] if v < 0.3 else text for v in curve]
+    eligible = kind not in {"special", "continuation"}
+    return TokenReading(
+        text=text,
+        id=draw.randrange(49152),
+        kind=kind,
+        eligible=eligible,
+        probability=[round(v, 4) for v in curve],
+        nucleus=[round(min(1.0, 1.05 * v), 4) for v in curve],
+        divergence=[round(v, 4) for v in jsd],
+        leaders=leaders,
+        leader_probability=[round(max(v, 0.08 + 0.2 * draw.random()), 4) for v in curve],
+        grounding=[round(0.4 * v, 4) for v in curve] if grounding else None,
+        onset=None if critical is None else max(0, critical - 2),
+        critical=critical,
+        settle=None if critical is None else min(blocks, critical + 2),
+        saturation=critical,
+        mutations=[late] if flip else [],
+        terminal_change=False,
+        rivals=[{"text": " yellow", "probability": [round(v, 4) for v in rival]}],
+    )
+
+
+def probe(
+    number: int, blocks: int = 30, *, tokens: int | None = None, image: bool = True
+) -> ProbeReading:
+    """One probe with an answer of words."""
+    answer, prompt = SENTENCES[number % len(SENTENCES)]
+    pieces = answer.replace(".", " .").replace(",", " ,").split(" ")
+    if tokens is not None:
+        pieces = [pieces[i % len(pieces)] for i in range(tokens)]
+    readings = []
+    for place, piece in enumerate(pieces):
+        kind = "punctuation" if piece in ".," else "function" if piece in FUNCTION else "content"
+        flip = kind == "content" and (number + place) % 4 == 0
+        text = piece if place == 0 or piece in ".," else " " + piece
+        readings.append(token(text, kind, blocks, 100 * number + place, flip=flip))
+    if tokens is None:
+        readings.append(token("<|im_end|>", "special", blocks, 7, grounding=False))
+    return ProbeReading(
+        id=f"scene-{number:04d}",
+        cluster=f"scene-{number // 2:04d}",
+        prompt=prompt,
+        image=picture(number) if image else None,
+        reference=answer if number % 3 else None,
+        answer=answer,
+        labels={"objects": ["banana", "heart"], "kind": "open"} if number % 2 else {},
+        tokens=readings,
+    )
+
+
+def finding(
+    check: str,
+    stage: Stage,
+    verdict: Verdict,
+    observed: float | None,
+    bound: Bound,
+    severity: Severity = Severity.WARN,
+    **changes: Any,
+) -> Finding:
+    """One finding with plausible company."""
+    interval = None
+    if observed is not None:
+        half = (
+            0.12 if bound.unit.startswith("share") or bound.unit == "probability" else observed / 3
+        )
+        interval = Interval(
+            max(0.0, observed - half), min(observed + half, 1.0), 0.95, "cluster bootstrap", True
+        )
+    draw = random.Random(check)
+    values: dict[str, Any] = {
+        "check": check,
+        "statement": f"what {check.replace('_', ' ')} asks for holds in the model's answers",
+        "stage": stage,
+        "severity": severity,
+        "verdict": verdict,
+        "observed": observed,
+        "interval": interval,
+        "bound": bound,
+        "n": 0 if observed is None else 16,
+        "eligible": Eligibility(16, 148, 18, 203, {"end of sequence": 18, "continuation": 37}),
+        "message": "Observed on 16 images; the whole interval lies on one side of the bound."
+        if verdict in {Verdict.PASS, Verdict.FAIL}
+        else "The interval straddles the bound: more probes would decide.",
+        "rationale": "Chosen before the audit: half of the images could miss it by wording alone.",
+        "declared": {
+            "metric": "token_probability",
+            "property": {"name": "Rise", "until": "settle", "max_downward": 0.25},
+            "holds_for": {"at_least": 0.7, "of": "images"},
+        },
+        "source": "check_rapid_evolution.py",
+        "per_image": {
+            f"scene-{i:04d}": (observed or 0) * draw.uniform(0.6, 1.2) for i in range(16)
+        },
+        "counterexamples": ["scene-0003", "scene-0001"],
+    }
+    values.update(changes)
+    return Finding(**values)
+
+
+def node(state: float | None, width: float = 1.5) -> Node:
+    """A located node."""
+    if state is None:
+        return Node(None, None, None, 1.0)
+    interval = Interval(state - width, state + width, 0.95, "cluster bootstrap")
+    return Node(state, interval, 2.0, 0.08)
+
+
+def stages(blocks: int = 30) -> StageReading:
+    """Three levels: three stages, rise and plateau, not measured."""
+    critical = round(0.77 * blocks)
+    late = sorted({max(critical + 1, blocks - 2), blocks - 1})
+    return StageReading(
+        blocks=blocks,
+        pattern="three stages",
+        evidence=f"The emitted token rises up to state {critical}, holds, and changes again late.",
+        critical_layer=critical,
+        mutation_layers=late,
+        mutation_share=[0.0] * (blocks - 2) + [0.14, 0.11, 0.0],
+        terminal_share=0.06,
+        levels=[
+            Level(
+                "probability",
+                True,
+                "three stages",
+                "rise tested on the other half of the images",
+                node(critical),
+                node(critical - 3, 1.0),
+                node(min(blocks, critical + 2), 1.0),
+                late,
+            ),
+            Level(
+                "distribution",
+                True,
+                "rise and plateau",
+                "neighbour JSD collapses once, in one step",
+                node(critical - 4.5),
+            ),
+            Level("feature", False, "not measured", "features were not kept in this run"),
+        ],
+        levels_agree=True,
+        note="The lens reads what each state would say if the model stopped there. It is a reading, "
+        "not knowledge itself.",
+    )
+
+
+def layers(blocks: int = 30) -> list[LayerSummary]:
+    """Three curves, one with a gap."""
+    rise = [1 / (1 + math.exp(-0.8 * (j - 0.77 * blocks))) for j in range(blocks + 1)]
+    fall = [0.5 * math.exp(-i / max(1, 0.3 * blocks)) + 0.01 for i in range(blocks)]
+    gap: list[float | None] = [None, *[12.0 - 11 * v for v in rise[1:]]]
+    return [
+        _summary("probability", "probability", "state", list(rise)),
+        _summary("divergence", "bits", "transition", list(fall)),
+        _summary("entropy", "bits", "state", gap),
+    ]
+
+
+def _summary(name: str, unit: str, axis: str, median: list[float | None]) -> LayerSummary:
+    return LayerSummary(
+        name,
+        unit,
+        axis,
+        median,
+        [None if v is None else 0.8 * v for v in median],
+        [
+            None if v is None else min(1.15 * v, 1.0 if unit == "probability" else 99)
+            for v in median
+        ],
+    )
+
+
+def subject(blocks: int = 30, *, demo: bool = True) -> Subject:
+    """The demo model, or another."""
+    return Subject(
+        model="demo" if demo else "llava-1.5-7b",
+        is_demo=demo,
+        resolved="lvlm-audit-demo" if demo else "llava-hf/llava-1.5-7b-hf",
+        architecture="LlavaForConditionalGeneration",
+        blocks=blocks,
+        width=576,
+        vocabulary=49152,
+        dtype="bfloat16",
+        device="cpu",
+        lens="normed",
+        anatomy={"blocks": f"model.language_model.layers ({blocks})", "norm": "model.norm"},
+        note="SmolLM2-135M-Instruct, dequantised 4-bit, behind a small vision tower."
+        if demo
+        else "",
+    )
+
+
+IMAGES = Bound(">=", 0.70, "share of images")
+BITS = Bound(">=", 0.02, "bits")
+
+
+def findings() -> list[Finding]:
+    """All verdicts, both severities, all stages, several units."""
+    error = Severity.ERROR
+    return [
+        finding("answer_forms", Stage.RAPID_EVOLUTION, Verdict.PASS, 0.875, IMAGES, error),
+        finding(
+            "beats_distractor",
+            Stage.RAPID_EVOLUTION,
+            Verdict.FAIL,
+            0.31,
+            Bound(">=", 0.5, "probability"),
+            error,
+        ),
+        finding("image_matters", Stage.WHOLE_ANSWER, Verdict.PASS, 0.0712, BITS, error),
+        finding(
+            "image_kept",
+            Stage.WHOLE_ANSWER,
+            Verdict.INCONCLUSIVE,
+            0.52,
+            Bound(">=", 0.5, "share of images"),
+            images_to_decide=74,
+        ),
+        finding("settles_early", Stage.STABILIZATION, Verdict.PASS, 0.93, IMAGES),
+        finding("plateau_holds", Stage.STABILIZATION, Verdict.NOT_APPLICABLE, None, IMAGES),
+        finding(
+            "late_switch_bounded",
+            Stage.MUTATION,
+            Verdict.FAIL,
+            0.41,
+            Bound("<=", 0.2, "share of tokens"),
+        ),
+        finding(
+            "levels_agree",
+            Stage.WHOLE_ANSWER,
+            Verdict.PASS,
+            0.05,
+            Bound("<=", 0.15, "share of depth"),
+        ),
+    ]
+
+
+def uses(probes: int = 4) -> Uses:
+    """A few nominations and reversals."""
+    return Uses(
+        removable=[Nomination(12, 0.0041, 0.97), Nomination(14, 0.0053, 0.95)],
+        removable_note="Nominated by the plateau, uncertified: skip the block and measure the output.",
+        reversals=[
+            Reversal(f"scene-{i:04d}", " blue", 1, 28, " yellow", " blue", 0.31)
+            for i in range(min(probes, 3))
+        ],
+        reversals_note="Uncertified: no base rate yet.",
+    )
+
+
+def audit(probes: int = 4, blocks: int = 30, **changes: Any) -> Audit:
+    """A failing audit of the demo model with every part filled in."""
+    values: dict[str, Any] = {
+        "verdict": Verdict.FAIL,
+        "headline": "1 of 3 error-severity checks failed: beats_distractor.",
+        "subject": subject(blocks),
+        "findings": findings(),
+        "stages": stages(blocks),
+        "layers": layers(blocks),
+        "probes": [probe(i, blocks) for i in range(probes)],
+        "uses": uses(probes),
+        "provenance": {
+            "created": "2026-11-22T20:05:11+00:00",
+            "versions": {"lvlm_audit": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
+            "fingerprints": {"model": "9c31f0aa27", "probes": "51bb0e9d10"},
+            "settings": {"seed": 0, "max_new_tokens": 24, "lens": "normed"},
+            "seconds": 41.238,
+            "reused": False,
+        },
+    }
+    values.update(changes)
+    return Audit(**values)
+
+
+def passing() -> Audit:
+    """An audit of somebody's model in which every check passes."""
+    kept = [f for f in findings() if f.verdict is Verdict.PASS]
+    return audit(
+        verdict=Verdict.PASS,
+        headline="All checks passed.",
+        findings=kept,
+        subject=subject(demo=False),
+    )
+
+
+def compared() -> Audit:
+    """An audit with a baseline."""
+    interval = Interval(-0.11, 0.02, 0.95, "cluster bootstrap", True)
+    return audit(
+        comparison=Comparison(
+            "base-model",
+            "2026-11-20T10:00:00+00:00",
+            [
+                Difference("answer_forms", 0.875, 0.92, -0.045, interval, 16, "paired by image"),
+                Difference("image_matters", 0.0712, 0.065, 0.0062, None, 3, "fewer than 5 images"),
+                Difference(
+                    "plateau_holds", None, None, None, None, 0, "not applicable on both sides"
+                ),
+            ],
+            "Paired by image; the same probes were asked.",
+        )
+    )
+
+
+def nothing_applies() -> Audit:
+    """Every check not applicable: never green."""
+    bare = [
+        finding(f.check, f.stage, Verdict.NOT_APPLICABLE, None, f.bound, f.severity, per_image={})
+        for f in findings()
+    ]
+    reading = StageReading(
+        blocks=4,
+        pattern="no such pattern",
+        evidence="Below 9 blocks: too shallow to divide.",
+        critical_layer=None,
+        mutation_layers=[],
+        mutation_share=[],
+        terminal_share=None,
+        levels=[
+            Level("probability", True, "no such pattern", "too shallow", node(None)),
+            Level("distribution", True, "inconclusive", "3 images are too few"),
+            Level("feature", False, "not measured", ""),
+        ],
+        levels_agree=None,
+        note="",
+    )
+    return audit(
+        blocks=4,
+        verdict=Verdict.FAIL,
+        headline="No check was applicable.",
+        findings=bare,
+        stages=reading,
+        layers=[],
+    )
+
+
+def empty() -> Audit:
+    """A document with as little in it as the type allows."""
+    return dataclasses.replace(
+        nothing_applies(),
+        findings=[],
+        probes=[],
+        provenance={},
+        uses=Uses([], "", [], ""),
+        stages=dataclasses.replace(nothing_applies().stages, levels=[], blocks=0),
+    )
+
+
+def shallow() -> Audit:
+    """Two blocks, one probe, one token."""
+    return dataclasses.replace(audit(probes=0, blocks=2), probes=[probe(0, 2, tokens=1)])
+
+
+ATTACKS = (
+    "<script>alert(1)</script>",
+    "</script><script>alert(2)</script>",
+    "</style><style>*{display:none}",
+    '"><img src=x onerror=alert(3)>',
+    "' onmouseover='alert(4)",
+    "</title></svg><svg onload=alert(5)>",
+    "<!-- --!> <![CDATA[ ]]>",
+    "javascript:alert(6)",
+    "{{ 7*7 }}{% raw %}${7*7}",
+    "\u202egnp.exe\u2066",
+    "\x1b[31mred\x1b]8;;http://evil.example\x07link",
+    "nul\x00bell\x07back\x08",
+    "line\u2028paragraph\u2029\x85end",
+    "[bold red]markup[/bold red][link=http://evil.example]x[/link]",
+    "👩‍👩‍👧‍👦🏴󠁧󠁢󠁥󠁮󠁧󠁿🇫🇷é̂̃̄̅̆̇̈̉̊",
+    "\ud800 lone surrogate \udfff",
+    "مرحبا שלום",
+    "\U000e0041\U000e0042 tag characters",
+    "W" * 5000,
+    "word " * 3000,
+    "",
+)
+
+
+def hostile(text: str | None = None) -> Audit:
+    """The failing audit with every free text replaced by attacks, or all by one given text."""
+    place = 0
+
+    def attack() -> str:
+        nonlocal place
+        place += 1
+        return text if text is not None else ATTACKS[place % len(ATTACKS)]
+
+    def spoil(value: Any) -> Any:
+        if isinstance(value, (Verdict, Severity, Stage)):
+            return value
+        if isinstance(value, str):
+            return attack()
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return dataclasses.replace(
+                value,
+                **{
+                    f.name: spoil(getattr(value, f.name))
+                    for f in dataclasses.fields(value)
+                    if f.name != "schema"
+                },
+            )
+        if isinstance(value, dict):
+            return {
+                f"{attack()}{i}" if k not in {"text", "probability"} else k: spoil(v)
+                for i, (k, v) in enumerate(value.items())
+            }
+        if isinstance(value, list):
+            return [spoil(v) for v in value]
+        return value
+
+    spoiled: Audit = spoil(compared())
+    return spoiled
