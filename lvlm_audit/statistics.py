@@ -169,7 +169,8 @@ def images_to_decide(estimate: Estimate, bound: float, confidence: float) -> int
         confidence: two-sided level of its interval.
 
     Returns:
-        Images, more than there are and at least `MIN_IMAGES`; None where the value lies on the bound: no number decides that.
+        Images, more than there are and at least `MIN_IMAGES`; None where the value lies on the
+        bound: no number decides that.
     """
     distance = abs(estimate.value - bound)
     if isinstance(estimate, ShareOfImages):
