@@ -178,9 +178,7 @@ def assemble(
                 },
                 "made_with": {name: version(name) for name in ("torch", "transformers")},
                 # Sizes tell a whole folder from a damaged one without reading 270 MB.
-                "files": {
-                    path.name: path.stat().st_size for path in sorted(folder.iterdir())
-                },
+                "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
             },
             indent=2,
         )
@@ -217,9 +215,7 @@ def _write_processor(tokenizer: Any, vision: Any, folder: Path) -> None:
             image_std=[PIXEL_STD] * 3,
             resample=3,  # bicubic
         ),
-        tokenizer=AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, padding_side="left"
-        ),
+        tokenizer=AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left"),
         patch_size=vision.patch_size,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,  # the class token, which "default" drops again

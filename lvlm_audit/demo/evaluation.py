@@ -123,7 +123,7 @@ def evaluate(
     *,
     scenes: int = 200,
     first_seed: int = HELD_OUT_SEED,
-    batch: int = 16,
+    batch: int = 48,
 ) -> dict[str, Any]:
     """Asks one question of each kind about fresh scenes and scores the answers.
 

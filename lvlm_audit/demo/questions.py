@@ -92,9 +92,7 @@ def color_question(thing: SceneObject) -> Question:
 
 
 def _describe(scene: Scene, rng: np.random.Generator) -> Question:
-    things = [
-        f"{_article(t.color)} {{color:{t.color}}} {{object:{t.kind}}}" for t in scene.objects
-    ]
+    things = [f"{_article(t.color)} {{color:{t.color}}} {{object:{t.kind}}}" for t in scene.objects]
     things_text = things[0] if len(things) == 1 else ", ".join(things[:-1]) + " and " + things[-1]
     ground = f"on {_article(scene.background)} {{color:{scene.background}}} background"
     text, answer = _choose(
@@ -125,7 +123,10 @@ def _ask_color(scene: Scene, rng: np.random.Generator) -> Question:
         rng,
         (f"What color is the {kind}?", _the(thing, "is {}.")),
         (f"Which color does the {kind} have?", _the(thing, "in the picture is {}.")),
-        (f"Tell me the color of the {kind}.", f"The color of the {kind} is {{color:{thing.color}}}."),
+        (
+            f"Tell me the color of the {kind}.",
+            f"The color of the {kind} is {{color:{thing.color}}}.",
+        ),
         (f"Look at the {kind}. What is its color?", f"Its color is {{color:{thing.color}}}."),
     )
     return _question("color", text, answer, thing.color, thing)
@@ -171,7 +172,8 @@ def _ask_yes_no(scene: Scene, rng: np.random.Generator) -> Question:
         return _question(
             "yes_no",
             f"Is the {thing.kind} {asked}?",
-            f"{{verdict:{verdict.capitalize()}}}, " + _the(thing, "is {}.").replace("The", "the", 1),
+            f"{{verdict:{verdict.capitalize()}}}, "
+            + _the(thing, "is {}.").replace("The", "the", 1),
             verdict,
             thing,
         )

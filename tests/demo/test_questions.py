@@ -24,8 +24,10 @@ def test_words_stand_in_the_answer_where_they_say(seed: int, kind: str, wording:
     assert question.words
     for word in question.words:
         assert question.answer[word.start : word.start + len(word.text)] == word.text
-    assert question.answer[0].isupper() and question.answer.endswith(".")
-    assert "{" not in question.answer and "{" not in question.text
+    assert question.answer[0].isupper()
+    assert question.answer.endswith(".")
+    assert "{" not in question.answer
+    assert "{" not in question.text
 
 
 @settings(max_examples=150, deadline=None)
@@ -52,7 +54,8 @@ def test_color_questions_ask_about_one_thing(seed: int, wording: int) -> None:
         assert question.truth == scene.background
         return
     asked = [kind for kind in KINDS if kind in question.text]
-    assert len(asked) == 1 and scene.count(asked[0]) == 1
+    assert len(asked) == 1
+    assert scene.count(asked[0]) == 1
     (thing,) = [t for t in scene.objects if t.kind == asked[0]]
     assert question.truth == thing.color
     assert question.words[0].prior_conflict == thing.conflicts_with_prior
@@ -105,12 +108,15 @@ def test_unknown_kind_is_refused() -> None:
 
 def test_the_default_probe_set_cycles_the_kinds_on_held_out_scenes() -> None:
     probes = list(demo_probes())
-    assert len(probes) == len({p.probe_id for p in probes}) == len({p.cluster for p in probes}) == 24
+    assert (
+        len(probes) == len({p.probe_id for p in probes}) == len({p.cluster for p in probes}) == 24
+    )
     assert [p.labels["kind"] for p in probes] == list(QUESTION_KINDS) * 6
     seeds = [int(p.cluster.removeprefix("scene-")) for p in probes]
     assert min(seeds) >= PROBE_SEED > HELD_OUT_SEED
     assert json.loads(json.dumps(probes[0].labels)) == probes[0].labels
-    assert probes[0].image.mode == "RGB" and probes[0].image.size == (288, 288)
+    assert probes[0].image.mode == "RGB"
+    assert probes[0].image.size == (288, 288)
 
 
 def test_probe_sets_repeat_by_seed_and_share_no_scene_across_seeds() -> None:
@@ -120,4 +126,5 @@ def test_probe_sets_repeat_by_seed_and_share_no_scene_across_seeds() -> None:
     ]
     assert first[0].image.tobytes() == again[0].image.tobytes()
     assert not {p.cluster for p in first} & {p.cluster for p in other}
-    assert len(first) == 8 and len({p.cluster for p in first}) == 4
+    assert len(first) == 8
+    assert len({p.cluster for p in first}) == 4
