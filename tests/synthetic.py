@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lvlm_audit.traces.trace import Asked, PairedTrace, TokenClass, Trace
+from lvlm_audit.traces.trace import Asked, LensName, PairedTrace, TokenClass, Trace
 
 EMITTED, EARLY, OTHER, INPUT = 10, 20, 30, 40
 VOCABULARY = {EMITTED: " blue", EARLY: " noise", OTHER: " red", INPUT: " is"}
@@ -23,11 +23,16 @@ def trace(
     distractor: float = 0.01,
     classes: Sequence[TokenClass] | None = None,
     reference: str | None = None,
+    nucleus: Sequence[float] | None = None,
+    candidates: Mapping[int, Sequence[float]] | None = None,
+    inputs: Sequence[int] | None = None,
+    lens: LensName = "normed",
 ) -> Trace:
     """A trace whose tokens all follow one curve of the emitted token's probability.
 
     Without `leader`, the emitted token leads wherever its probability is above 0.5, and a token of
-    noise before. Without `divergence`, neighbours differ exactly where the curve moves.
+    noise before. Without `divergence`, neighbours differ exactly where the curve moves. Without
+    `nucleus`, its mass is the emitted token's. `candidates` gives curves of single candidates.
     """
     p = np.asarray(curve, dtype=np.float32)
     states = len(p)
@@ -35,11 +40,13 @@ def trace(
         [EMITTED if v > 0.5 else EARLY for v in p] if leader is None else leader, dtype=np.int64
     )
     jsd = np.abs(np.diff(p)) if divergence is None else np.asarray(divergence)
-    candidates = np.array([EMITTED, EARLY, OTHER], dtype=np.int64)
+    ids = np.array([EMITTED, EARLY, OTHER], dtype=np.int64)
     of = np.zeros((3, states), dtype=np.float32)
     of[0] = p
     of[1] = np.where(lead == EARLY, 1 - p, 0.0)
     of[2] = np.where(lead == OTHER, 1 - p, 0.0)
+    for token, values in (candidates or {}).items():
+        of[list(ids).index(token)] = values
     top = np.stack([lead, np.where(lead == EMITTED, EARLY, EMITTED)], axis=1)
     probs = np.stack([np.maximum(p, 1 - p), np.minimum(p, 1 - p)], axis=1).astype(np.float32)
 
@@ -50,22 +57,22 @@ def trace(
 
     return Trace(
         asked=Asked(name, "What color is it?", cluster or name, reference),
-        lens="normed",
+        lens=lens,
         answer="".join([VOCABULARY[EMITTED]] * tokens),
         token_ids=np.full(tokens, EMITTED, dtype=np.int64),
         token_texts=(VOCABULARY[EMITTED],) * tokens,
         token_classes=tuple(classes or [TokenClass.CONTENT] * tokens),
-        input_ids=np.full(tokens, INPUT, dtype=np.int64),
+        input_ids=np.asarray([INPUT] * tokens if inputs is None else inputs, dtype=np.int64),
         probability=per_token(p),
         rank=per_token(lead != EMITTED, np.int32),
         divergence=per_token(jsd),
         entropy=per_token(1 - p),
         kl_to_final=per_token(1 - p),
         jsd_to_final=per_token(np.abs(p - p[-1])),
-        nucleus_mass=per_token(p),
+        nucleus_mass=per_token(p if nucleus is None else np.asarray(nucleus)),
         top_ids=per_token(top, np.int64),
         top_probs=per_token(probs),
-        candidate_ids=per_token(candidates, np.int64),
+        candidate_ids=per_token(ids, np.int64),
         candidate_probability=per_token(of),
         distractor_ids=np.full(tokens, OTHER, dtype=np.int64),
         distractor=per_token(np.full(states, distractor)),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lvlm_audit.document import Severity, Stage
 from lvlm_audit.errors import CheckError
 from lvlm_audit.metrics.curves import Metric
 from lvlm_audit.spec.properties import Property
 from lvlm_audit.statistics import Side
-from lvlm_audit.traces.trace import LensName
+from lvlm_audit.traces.trace import LENSES, LensName
 
 Unit = Literal["images", "tokens", "mean"]
 Tokens = Literal["eligible", "content"]
@@ -65,7 +66,8 @@ class Check:
         source: file that declares it, set when the suite is loaded.
 
     Raises:
-        CheckError: property, quorum and metric do not fit each other.
+        CheckError: a field that is not of its kind, or property, quorum and metric that do not fit
+            each other.
     """
 
     statement: str
@@ -85,6 +87,7 @@ class Check:
         label = self.name or self.statement
         if not self.statement.strip() or not self.rationale.strip():
             raise CheckError(f"check {label!r}: statement and rationale must say something.")
+        self._check_kinds(label)
         if self.property.statement == (self.holds_for.of == "mean"):
             kind = "a statement" if self.property.statement else "a quantity"
             wanted = "images or tokens" if self.property.statement else "mean"
@@ -102,6 +105,35 @@ class Check:
                 f"check {label!r}: {self.metric.name} is read off replays, where only content words "
                 f'are told apart; declare tokens="content".'
             )
+
+    def _check_kinds(self, label: str) -> None:
+        """Python takes any value for a field; a severity that is mere text would decide nothing."""
+        for name, kind in (("stage", Stage), ("severity", Severity), ("metric", Metric)):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise CheckError(
+                    f"check {label!r}: {name} must be a {kind.__name__}, not {value!r}."
+                )
+        if isinstance(self.property, type) or not hasattr(self.property, "observe"):
+            raise CheckError(
+                f"check {label!r}: property must be a property such as Rise(), not {self.property!r}."
+            )
+        if not isinstance(self.holds_for, Quorum):
+            raise CheckError(
+                f"check {label!r}: holds_for must be at_least(...) or at_most(...), "
+                f"not {self.holds_for!r}."
+            )
+        for name, value, known in (
+            ("holds_for", self.holds_for.side, get_args(Side)),
+            ("holds_for", self.holds_for.of, get_args(Unit)),
+            ("tokens", self.tokens, get_args(Tokens)),
+            ("lens", self.lens, (*LENSES, None)),
+        ):
+            if value not in known:
+                words = ", ".join(map(repr, known))
+                raise CheckError(f"check {label!r}: {name} says {value!r}; use one of {words}.")
+        if not math.isfinite(self.holds_for.value):
+            raise CheckError(f"check {label!r}: {self.holds_for.value} is no bound.")
 
     # A field of this class is named `property`, as declarations read best.
     @builtins.property

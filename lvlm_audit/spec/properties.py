@@ -8,7 +8,7 @@ detected nodes, never block numbers, so that one declaration serves models of an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,19 @@ def register(cls: PropertyType) -> PropertyType:
     return cls
 
 
+def _known_place(place: str) -> None:
+    if place not in get_args(Place):
+        raise CheckError(f"{place!r} is not a place; use one of {', '.join(get_args(Place))}.")
+
+
+def _over(axis: str, curve: Curve, size: int, what: str) -> None:
+    """Refuse a metric whose curve does not run over what the property reads it along."""
+    if curve.ndim != 2 or curve.shape[1] != size:
+        raise CheckError(
+            f"{what} needs a curve over {size} {axis}, not {curve.shape}. Use another metric."
+        )
+
+
 def _place(trace: Trace, place: Place) -> Values:
     """A node of every token of a trace, on its nucleus mass."""
     if place == "last":
@@ -112,6 +125,9 @@ class Rise:
     max_downward: float = 0.25
     min_gain: float = 0.2
 
+    def __post_init__(self) -> None:
+        _known_place(self.until)
+
     @property
     def statement(self) -> bool:
         """Holds or does not."""
@@ -125,6 +141,7 @@ class Rise:
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """1 where the token's curve rises, else 0."""
         trace = _trace(recording, "Rise")
+        _over("states", curve, trace.blocks + 1, "Rise")
         node = _place(trace, self.until)
         gain = value_at(curve, node) - curve[:, 0]
         with np.errstate(invalid="ignore"):
@@ -160,6 +177,7 @@ class Plateau:
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """1 where the token keeps its leader and its distribution, NaN where there is no window."""
         trace = _trace(recording, "Plateau")
+        _over("transitions", curve, trace.blocks, "Plateau")
         if context.settle is None:
             return np.full(trace.tokens, np.nan)
         start = int(np.ceil(context.settle))
@@ -177,8 +195,8 @@ class Plateau:
 class LateMutation:
     """In the last quarter a settled leader is replaced by a clear margin (terminal state apart).
 
-    Not applicable to a token that has no settled leader when the last quarter begins: what has not
-    settled cannot mutate.
+    Not applicable to a token whose leader never settles early enough to be overturned before the
+    terminal state: what has not settled cannot mutate.
     """
 
     @property
@@ -197,15 +215,12 @@ class LateMutation:
         mutated = late_mutations(trace.leader, trace.candidate_ids, trace.candidate_probability)
         values = np.asarray(mutated[:, : trace.blocks].any(axis=1), dtype=np.float64)
         late, need = late_start(trace.blocks), settled_run(trace.blocks)
-        runs = np.stack(
-            [
-                (trace.leader[:, j : j + need] == trace.leader[:, j : j + 1]).all(axis=1)
-                for j in range(trace.blocks - need)
-            ],
-            axis=1,
-        )
-        # A run that is complete before the last usable state could have been overturned.
-        able = runs[:, : max(trace.blocks - need, 0)].any(axis=1) & (late < trace.blocks)
+        able = np.zeros(trace.tokens, dtype=bool)
+        if late < trace.blocks:
+            # A run that is complete before the last usable state could have been overturned.
+            for j in range(trace.blocks - need):
+                run = trace.leader[:, j : j + need]
+                able |= (run == run[:, :1]).all(axis=1)
         values[~able] = np.nan
         return values
 
@@ -243,6 +258,9 @@ class Value:
 
     at: Place = "last"
 
+    def __post_init__(self) -> None:
+        _known_place(self.at)
+
     @property
     def statement(self) -> bool:
         """A quantity."""
@@ -257,7 +275,9 @@ class Value:
         """The value; NaN where the node or the curve is undefined."""
         if self.at == "last":
             return curve[:, -1].astype(np.float64)
-        return value_at(curve, _place(_trace(recording, "Value(at=node)"), self.at))
+        trace = _trace(recording, "Value(at=node)")
+        _over("states", curve, trace.blocks + 1, "Value(at=node)")
+        return value_at(curve, _place(trace, self.at))
 
 
 @register

@@ -267,6 +267,19 @@ def _validate(trace: Trace | PairedTrace) -> None:
                     f"should have {dim} = {sizes[dim]} as in the other fields."
                 )
         _validate_values(where, name, array)
+    if isinstance(trace, Trace):
+        _validate_candidates(where, trace)
+
+
+def _validate_candidates(where: str, trace: Trace) -> None:
+    """Late mutations are read off the candidates' curves, so every leader needs one."""
+    known = (trace.leader[:, :, None] == trace.candidate_ids[:, None, :]).any(axis=2)
+    if not known.all():
+        t, j = (int(i) for i in np.argwhere(~known)[0])
+        raise TraceError(
+            f"{where}: token {int(trace.leader[t, j])} leads at state {j} of token {t}, but is not among "
+            f"candidate_ids[{t}]. Keep every leader as a candidate."
+        )
 
 
 def _validate_values(where: str, name: str, array: npt.NDArray[Any]) -> None:
