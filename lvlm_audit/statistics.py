@@ -1,7 +1,8 @@
 """Statistics over images: resampling, intervals, and the correction for a family of checks.
 
 Layers of one token are dependent, and so are tokens of one image, so the unit that is resampled is
-always the image (cluster), never the layer or the token (METHOD.md, "Statistics"). NumPy and SciPy only.
+always the image (cluster), never the layer or the token (METHOD.md, "Statistics"). NumPy only: importing
+`scipy.stats` takes a second, and the normal distribution is in the standard library.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,6 +24,13 @@ MIN_IMAGES = 5
 RESAMPLES = 4000
 
 Side = Literal[">=", "<="]
+
+_STANDARD = NormalDist()
+
+
+def _z(confidence: float) -> float:
+    """Two-sided quantile of the standard normal distribution: 1.96 for 0.95."""
+    return _STANDARD.inv_cdf(0.5 + confidence / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +71,27 @@ class ShareOfImages:
         """Wilson (1927) score interval without continuity correction; full range below 5 images."""
         if self.n < MIN_IMAGES:
             return Spread(0.0, 1.0, confidence, "full range")
-        interval = stats.binomtest(self.held, self.n).proportion_ci(confidence, method="wilson")
-        return Spread(float(interval.low), float(interval.high), confidence, "wilson")
+        z2 = _z(confidence) ** 2
+        middle = (self.held + z2 / 2) / (self.n + z2)
+        half = math.sqrt(z2 * (self.value * (1 - self.value) * self.n + z2 / 4)) / (self.n + z2)
+        # Exactly the ends where nothing or everything held; rounding would leave 1e-17.
+        low = 0.0 if self.held == 0 else max(0.0, middle - half)
+        high = 1.0 if self.held == self.n else min(1.0, middle + half)
+        return Spread(low, high, confidence, "wilson")
 
     def p_value(self, side: Side, bound: float) -> float:
-        """One-sided p of "the share does not satisfy `side bound`", dual to `spread`."""
+        """One-sided p of "the share does not satisfy `side bound`": the score test.
+
+        Wilson's interval inverts this test, so p is at most (1 - confidence) / 2 exactly where that
+        interval's end clears the bound. 1 below 5 images, and for a bound of 0 or 1, which no
+        number of images can prove.
+        """
         if self.n < MIN_IMAGES:
             return 1.0
         if not 0 < bound < 1:
             return 1.0
         z = (self.value - bound) / math.sqrt(bound * (1 - bound) / self.n)
-        return float(stats.norm.sf(z if side == ">=" else -z))
+        return _STANDARD.cdf(-z if side == ">=" else z)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,12 +193,12 @@ def images_to_decide(estimate: Estimate, bound: float, confidence: float) -> int
     distance = abs(estimate.value - bound)
     if isinstance(estimate, ShareOfImages):
         # At the bound, as the score interval has it (Wilson 1927).
-        deviation = math.sqrt(bound * (1 - bound))
+        deviation = math.sqrt(max(bound * (1 - bound), 0.0))
     else:
         deviation = float(estimate.replicates.std()) * math.sqrt(estimate.n)
     if distance <= 1e-9 * max(abs(bound), deviation, 1e-9):
         return None
-    z = float(stats.norm.isf((1 - confidence) / 2))
+    z = _z(confidence)
     # The bootstrap's own tails may ask for one more than this normal approximation of them.
     return max(MIN_IMAGES, estimate.n + 1, math.ceil((z * deviation / distance) ** 2))
 
@@ -198,8 +216,13 @@ def median_over_images(
         The images that have at least one defined token, and their medians.
     """
     defined = ~np.isnan(values)
-    names = np.unique(clusters[defined])
-    medians = [float(np.median(values[defined & (clusters == name)])) for name in names]
+    names, index = np.unique(clusters[defined], return_inverse=True)
+    # By image, then by value: an image's median is in the middle of its run.
+    order = np.lexsort((values[defined], index))
+    ranked = values[defined][order]
+    count = np.bincount(index, minlength=len(names))
+    start = np.cumsum(count) - count
+    medians = (ranked[start + (count - 1) // 2] + ranked[start + count // 2]) / 2
     return names, np.asarray(medians, dtype=np.float64)
 
 

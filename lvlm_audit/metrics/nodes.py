@@ -37,22 +37,29 @@ def late_start(blocks: int) -> int:
     return math.floor(0.75 * blocks) + 1
 
 
-def sustained_from(curve: Floats, fraction: float) -> npt.NDArray[np.float64]:
-    """First state from which a curve stays at or above a fraction of its peak, to the last state.
+def sustained_from(
+    curve: Floats, fraction: float, ends: Ints | None = None
+) -> npt.NDArray[np.float64]:
+    """First state from which a curve stays at or above a fraction of its peak.
 
     Args:
         curve: [T, S] values >= 0, normally the nucleus mass G_j.
         fraction: of each row's own peak.
+        ends: [T] one past the last state that counts, for peak and stay; S for every row by default.
 
     Returns:
         [T] states as floats; NaN where the peak is below `MIN_PEAK` or the curve does not end above.
     """
-    peak = curve.max(axis=1, keepdims=True)
-    above = curve >= fraction * peak
-    run = np.cumprod(above[:, ::-1], axis=1).sum(axis=1)
-    state = (curve.shape[1] - run).astype(np.float64)
-    state[(run == 0) | (peak[:, 0] < MIN_PEAK)] = np.nan
-    return state
+    states = curve.shape[1]
+    last = np.full(len(curve), states) if ends is None else ends
+    counts = np.arange(states)[None, :] < last[:, None]
+    peak = np.where(counts, curve, -np.inf).max(axis=1, keepdims=True)
+    below = counts & ~(curve >= fraction * peak)
+    # One past the last state that counts and lies below.
+    after = np.where(below, np.arange(1, states + 1)[None, :], 0).max(axis=1)
+    state = after.astype(np.float64)
+    state[(state >= last) | (peak[:, 0] < MIN_PEAK)] = np.nan
+    return np.asarray(state, dtype=np.float64)
 
 
 def saturation(leader: Ints) -> npt.NDArray[np.float64]:
@@ -68,7 +75,7 @@ def saturation(leader: Ints) -> npt.NDArray[np.float64]:
     run = np.cumprod(same[:, ::-1], axis=1).sum(axis=1)
     state = (leader.shape[1] - run).astype(np.float64)
     state[run == 1] = np.nan
-    return state
+    return np.asarray(state, dtype=np.float64)
 
 
 def switches(leader: Ints) -> npt.NDArray[np.int64]:
@@ -118,21 +125,23 @@ def late_mutations(
     blocks = states - 1
     need, late = settled_run(blocks), late_start(blocks)
     mutated = np.zeros((tokens, states), dtype=bool)
-    for t in range(tokens):
-        row = {int(c): k for k, c in enumerate(candidate_ids[t]) if c >= 0}
-        settled: int | None = None
-        run = 0
-        for j in range(states):
-            lead = int(leader[t, j])
-            run = run + 1 if j and lead == leader[t, j - 1] else 1
-            if settled is not None and lead != settled:
-                curves = candidate_probability[t]
-                margin = curves[row[lead], j] - curves[row[settled], j]
-                if margin >= MUTATION_MARGIN:
-                    mutated[t, j] = j >= late
-                    settled = None
-            if run >= need:
-                settled = lead
+    every = np.arange(tokens)
+    # State by state over all tokens at once. -1 stands for "nobody has settled yet".
+    settled = np.full(tokens, -1, dtype=np.int64)
+    run = np.ones(tokens, dtype=np.int64)
+    for j in range(states):
+        if j:
+            run = np.where(leader[:, j] == leader[:, j - 1], run + 1, 1)
+        challenged = every[(settled >= 0) & (leader[:, j] != settled)]
+        if challenged.size:
+            ids = candidate_ids[challenged]
+            at_state = candidate_probability[challenged, :, j]
+            margin = probability_of(leader[challenged, j], ids, at_state[:, :, None])[:, 0]
+            margin = margin - probability_of(settled[challenged], ids, at_state[:, :, None])[:, 0]
+            replaced = challenged[margin >= MUTATION_MARGIN]
+            mutated[replaced, j] = j >= late
+            settled[replaced] = -1
+        settled = np.where(run >= need, leader[:, j], settled)
     return mutated
 
 
@@ -152,7 +161,7 @@ def downward_share(curve: Floats, until: npt.NDArray[np.float64]) -> npt.NDArray
     down = -np.minimum(step, 0).sum(axis=1)
     share = np.divide(down, total, out=np.zeros_like(down), where=total > 0)
     share[np.isnan(until)] = np.nan
-    return share
+    return np.asarray(share, dtype=np.float64)
 
 
 def value_at(curve: Floats, state: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

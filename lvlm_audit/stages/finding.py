@@ -1,0 +1,239 @@
+"""Finding the stages: from traces or arrays to the nodes of tokens, and to readings of each level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lvlm_audit.errors import TraceError
+from lvlm_audit.metrics.collapse import sustained_collapse
+from lvlm_audit.metrics.nodes import (
+    CRITICAL,
+    MIN_PEAK,
+    ONSET,
+    SETTLE,
+    late_mutations,
+    late_start,
+    settled_run,
+    sustained_from,
+)
+from lvlm_audit.metrics.steps import MIN_STAGE, StepFit, fit_step
+from lvlm_audit.stages.levels import Needs, read_distribution, read_probability
+from lvlm_audit.stages.readings import (
+    NOT_MEASURED,
+    Bools,
+    Floats,
+    LevelReading,
+    Stages,
+    TokenNodes,
+)
+from lvlm_audit.stages.summary import Images
+from lvlm_audit.traces.trace import Trace
+
+DEPARTURE = 0.3
+"""A token without leaders leaves its plateau when it moves by this share of its step: three standard
+deviations where noise is a tenth of the step, and METHOD.md's bound on downward movement is near."""
+
+BURST = 0.5
+"""A burst takes divergence this far back from its low to its high level."""
+
+SCALED_BURST = 0.7
+"""The same, and the share of raised tokens that are raised that far, where each transition was scaled by
+its own maximum over tokens (the paper's view). There a quiet transition is noise blown up, which raises
+many tokens by a little; a burst raises few of them a little and some all the way."""
+
+SCALED_RAISED = 0.25
+"""What counts as raised in that view, as a share of the way from low to high."""
+
+MIN_EXPLAINED = 0.1
+"""Share of variance that a token's collapse must explain here. Lower than for the single token's own
+check: three quiet transitions of 80, or noise blown up by scaling, explain little of one token, and the
+shape of the images' typical curves is tested besides."""
+
+
+def find_stages(
+    traces: Sequence[Trace] | None = None,
+    *,
+    probability: npt.ArrayLike | None = None,
+    divergence: npt.ArrayLike | None = None,
+    clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Stages:
+    """Locate critical and mutation layers, or find that there is no such pattern.
+
+    Traces are read by METHOD.md's definitions: nucleus mass, neighbour JSD, and settled leaders that
+    are replaced in the last quarter. Arrays have no leaders. There a token mutates where its curve leaves
+    its plateau, wherever in depth that is, and a plateau between rise and mutation may be as short as
+    `MIN_STAGE` states.
+
+    Args:
+        traces: recorded answers; only eligible tokens count.
+        probability: [N, L+1] curves instead of traces: emitted, leading or nucleus probability.
+        divergence: [N, L] neighbour divergence instead of, or beside, `probability`, in any scale.
+            Values below zero, which no divergence has, are taken for noise around zero.
+        clusters: [N] image of each row; without it every row counts as an image of its own.
+        confidence: of the intervals.
+        seed: of the resampling.
+
+    Returns:
+        Readings per level, nodes per token, and the leading level's pattern.
+
+    Raises:
+        TraceError: neither traces nor arrays, no eligible token, shapes that do not fit, or values
+            that are not finite.
+    """
+    if traces is not None:
+        if probability is not None or divergence is not None or clusters is not None:
+            raise TraceError("find_stages takes traces or arrays, not both.")
+        return _from_traces(traces, confidence, seed)
+    curve = None if probability is None else _matrix("probability", probability, "N, L+1")
+    jsd = None if divergence is None else np.maximum(_matrix("divergence", divergence, "N, L"), 0)
+    given = curve if curve is not None else jsd
+    if given is None:
+        raise TraceError("find_stages needs traces, or probability and/or divergence arrays.")
+    of = np.arange(len(given)) if clusters is None else np.asarray(clusters)
+    paired = curve is None or jsd is None or curve.shape == (jsd.shape[0], jsd.shape[1] + 1)
+    if of.shape != (len(given),) or not paired:
+        raise TraceError(
+            f"find_stages: probability must be [N, L+1], divergence [N, L] and clusters [N]; got "
+            f"{None if curve is None else curve.shape}, {None if jsd is None else jsd.shape} "
+            f"and {of.shape}."
+        )
+    blocks = given.shape[1] - (curve is not None)
+    images = Images(of, blocks, confidence, seed)
+    needs = Needs(to_the_end=settled_run(blocks), between=MIN_STAGE - 1)
+    return _stages(curve, jsd, images, needs, name="Probability")
+
+
+def _from_traces(traces: Sequence[Trace], confidence: float, seed: int) -> Stages:
+    counted = [t for t in traces if t.eligible.any()]
+    if not counted:
+        raise TraceError(
+            "no eligible token in any answer: nothing to locate stages on. Ask questions whose "
+            "answers have words, or raise --lvlm-max-new-tokens."
+        )
+    depths = sorted({t.blocks for t in counted})
+    if len(depths) > 1:
+        raise TraceError(
+            f"find_stages: traces of {' and '.join(map(str, depths))} blocks cannot be read together. "
+            f"Give the traces of one model."
+        )
+    curve = np.concatenate([t.nucleus_mass[t.eligible] for t in counted]).astype(np.float64)
+    jsd = np.concatenate([t.divergence[t.eligible] for t in counted]).astype(np.float64)
+    of = np.concatenate([np.repeat(t.asked.cluster, t.eligible.sum()) for t in counted])
+    mutated = np.concatenate(
+        [
+            late_mutations(t.leader, t.candidate_ids, t.candidate_probability)[t.eligible]
+            for t in counted
+        ]
+    )
+    run = settled_run(depths[0])
+    images = Images(of, depths[0], confidence, seed)
+    return _stages(curve, jsd, images, Needs(run, run), name="Nucleus mass", mutated=mutated)
+
+
+def _stages(
+    curve: Floats | None,
+    jsd: Floats | None,
+    images: Images,
+    needs: Needs,
+    *,
+    name: str,
+    mutated: Bools | None = None,
+) -> Stages:
+    """Read both levels; `mutated` holds what leaders say where there are leaders."""
+    blocks = images.blocks
+    # Traces are held to METHOD.md's last quarter; arrays to what they show.
+    earliest = 0 if mutated is None else late_start(blocks)
+    missing = np.full(len(images.of), np.nan)
+    nodes = dict.fromkeys(("onset", "critical", "settle"), missing)
+    collapse = missing
+    by_level = {
+        level: LevelReading(level, NOT_MEASURED, "This level was not measured.")
+        for level in ("probability", "distribution", "feature")
+    }
+    bursts: Bools | None = None
+    if jsd is not None:
+        collapse, bursts = _collapse_and_bursts(jsd, earliest)
+        by_level["distribution"] = read_distribution(jsd, collapse, bursts, images, needs)
+    if curve is not None:
+        ends = None
+        if mutated is None:
+            steps = fit_step(curve, rises=True, shortest=MIN_STAGE)
+            mutated = _departures(curve, steps)
+            ends = _plateau_ends(steps, mutated)
+        nodes = {
+            node: sustained_from(curve, fraction, ends)
+            for node, fraction in (("onset", ONSET), ("critical", CRITICAL), ("settle", SETTLE))
+        }
+        by_level["probability"] = read_probability(curve, nodes, mutated, images, needs, name)
+    if mutated is None:
+        assert bursts is not None
+        mutated = bursts
+    share = mutated.mean(axis=0)
+    found = [s for s in (r.critical_state for r in by_level.values()) if s is not None]
+    return Stages(
+        blocks=blocks,
+        by_level=by_level,
+        per_token=TokenNodes(nodes["onset"], nodes["critical"], nodes["settle"], collapse, mutated),
+        mutation_share=np.where(np.arange(blocks + 1) < blocks, share, 0.0),
+        terminal_share=float(share[blocks]),
+        levels_agree=(max(found) - min(found) <= images.slack) if len(found) > 1 else None,
+        leading="probability" if curve is not None else "distribution",
+    )
+
+
+def _matrix(name: str, value: npt.ArrayLike, dims: str) -> Floats:
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TraceError(f"find_stages: {name} must be numbers [{dims}]: {error}.") from error
+    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < 2:
+        raise TraceError(f"find_stages: {name} must be [{dims}], not {array.shape}.")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        at = [int(i) for i in np.argwhere(bad)[0]]
+        raise TraceError(
+            f"find_stages: {name}{at} is {array[tuple(at)]}; all values must be finite."
+        )
+    return array
+
+
+def _plateau_ends(fit: StepFit, departed: Bools) -> npt.NDArray[np.int64]:
+    """[N] one past the last state of the plateau: up to a third level, or to the first departure."""
+    states = departed.shape[1]
+    left = (fit.border > 0) & (np.abs(fit.later - fit.after) >= DEPARTURE * fit.step)
+    first = np.where(departed.any(axis=1), departed.argmax(axis=1), states)
+    return np.asarray(np.minimum(np.where(left, fit.end, states), first), dtype=np.int64)
+
+
+def _departures(curve: Floats, fit: StepFit) -> Bools:
+    """[N, S] states at which a token leaves its plateau, from `MIN_STAGE` states after its rise on."""
+    moved = np.abs(curve - fit.after[:, None]) >= DEPARTURE * fit.step[:, None]
+    entered = moved.copy()
+    entered[:, 1:] &= ~moved[:, :-1]
+    settled = np.arange(curve.shape[1])[None, :] >= (fit.border + MIN_STAGE)[:, None]
+    rose = (fit.border > 0) & (fit.step >= MIN_PEAK)
+    return np.asarray(entered & settled & rose[:, None])
+
+
+def _collapse_and_bursts(jsd: Floats, earliest: int) -> tuple[Floats, Bools]:
+    """Where each token's divergence collapses [N]; the states that bursts lead to [N, L+1]."""
+    tops = jsd.max(axis=0)
+    scaled = len(jsd) > 1 and float(np.ptp(tops)) <= 1e-6 * float(tops.max())
+    fit = sustained_collapse(jsd, min_explained=MIN_EXPLAINED)
+    way = (jsd - fit.low[:, None]) / np.maximum(fit.high - fit.low, np.finfo(float).tiny)[:, None]
+    high = way >= (SCALED_BURST if scaled else BURST)
+    if scaled:
+        raised = np.count_nonzero(way >= SCALED_RAISED, axis=0)
+        high &= np.count_nonzero(high, axis=0) >= SCALED_BURST * raised
+    states = np.arange(jsd.shape[1] + 1)[None, :]
+    # At least MIN_STAGE states lie between the collapse and a burst.
+    first = np.where(np.isnan(fit.state), np.inf, fit.state + MIN_STAGE)[:, None]
+    bursts = np.zeros((len(jsd), jsd.shape[1] + 1), dtype=bool)
+    bursts[:, 1:] = high
+    return fit.state, bursts & (states >= np.maximum(first, earliest))
