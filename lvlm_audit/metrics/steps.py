@@ -75,8 +75,9 @@ def fit_step(values: Floats, *, rises: bool, shortest: int) -> StepFit:
     tail = -sums[:n] / (n - point[:n])
     tail_gain = tail**2 * (n - point[:n])
 
-    # A gain within rounding of nothing is none: constants have no step.
+    # A gain or a step within rounding of nothing is none: constants have no step.
     best = np.maximum(1e-9 * total, 1e-24 * (1 + centre**2))
+    least = 1e-9 * np.sqrt(total)
     border = np.zeros(rows, dtype=np.int64)
     end = np.full(rows, n, dtype=np.int64)
     every = np.arange(rows)
@@ -84,7 +85,7 @@ def fit_step(values: Floats, *, rises: bool, shortest: int) -> StepFit:
         head = sums[c] / c
         head_gain = head * sums[c]
         # Two stages are tried before three, so that a tie leaves the third one out.
-        gain = np.where(sums[c] < 0, head_gain + sums[c] ** 2 / (n - c), -np.inf)
+        gain = np.where(head < -least, head_gain + sums[c] ** 2 / (n - c), -np.inf)
         better = gain > best * (1 + 1e-9)
         best[better], border[better], end[better] = gain[better], c, n
         first = c + shortest
@@ -96,7 +97,7 @@ def fit_step(values: Floats, *, rises: bool, shortest: int) -> StepFit:
         gains += tail_gain[first:]
         middle /= length
         # The third stage moves back. If it might move on, every soft step would be cut in two.
-        gains[(middle <= head) | (tail[first:] >= middle)] = -np.inf
+        gains[(middle <= head + least) | (tail[first:] >= middle - least)] = -np.inf
         pick = gains.argmax(axis=0)
         gain = gains[pick, every] + head_gain
         better = gain > best * (1 + 1e-9)
