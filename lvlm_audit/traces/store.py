@@ -111,15 +111,22 @@ def load(folder: Path) -> Recording:
                 f"stored traces have schema version {version!r}, this lvlm_audit reads "
                 f"{SCHEMA_VERSION}. {remedy}"
             )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(error, remedy) from error
+    try:
         arrays = load_file(folder / _ARRAYS)
-        items = [_item(i, entry, arrays) for i, entry in enumerate(document["items"])]
+        entries = list(document["items"])
+        # An entry that was lost would silently shrink the evidence.
+        if {int(name.split(".")[0]) for name in arrays} != set(range(len(entries))):
+            raise ValueError(f"{_ARRAYS} does not hold arrays of {len(entries)} items")
+        items = [_item(i, entry, arrays) for i, entry in enumerate(entries)]
         return Recording(items, document["facts"])
-    except TraceError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise TraceError(
-            f"stored traces are damaged ({type(error).__name__}: {error}). {remedy}"
-        ) from error
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, TraceError) as error:
+        raise _damaged(error, remedy) from error
+
+
+def _damaged(error: Exception, remedy: str) -> TraceError:
+    return TraceError(f"stored traces are damaged ({type(error).__name__}: {error}). {remedy}")
 
 
 def _entry(item: Trace | PairedTrace) -> dict[str, Any]:

@@ -1,0 +1,204 @@
+"""The store: what is written is what is read, damage is named, and keys tell recordings apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lvlm_audit.errors import TraceError
+from lvlm_audit.traces import store
+from lvlm_audit.traces.trace import SCHEMA_VERSION, Asked, PairedTrace, TokenClass, Trace
+from tests.synthetic import pair, rising, trace
+
+
+def assert_same(a: Trace | PairedTrace, b: Trace | PairedTrace) -> None:
+    assert type(a) is type(b)
+    for field in dataclasses.fields(a):
+        x, y = getattr(a, field.name), getattr(b, field.name)
+        if isinstance(x, np.ndarray):
+            assert x.dtype == y.dtype, field.name
+            np.testing.assert_array_equal(x, y, err_msg=field.name)
+        else:
+            assert x == y, field.name
+
+
+def rich() -> list[Trace | PairedTrace]:
+    """Recordings that use every field, with text that is hard to store."""
+    plain = trace(rising(), name="a", distractor=float("nan"), classes=[*TokenClass][:4])
+    asked = Asked("ü/日本 \n\"'", "What?\t\u2028", "c", None, {"kind": "color", "n": [1, None]})
+    return [
+        plain,
+        dataclasses.replace(
+            plain,
+            asked=asked,
+            features=np.arange(4 * 13 * 2, dtype=np.float16).reshape(4, 13, 2),
+            vocabulary={0: "\x00", 151_645: "<|im_end|>", 7: "\U0001f600"},
+        ),
+        pair([0.0, 0.5], name="b", text="reference"),
+        dataclasses.replace(
+            pair([0.0, 0.5]),
+            log2_probability=np.full((2, 4), -np.inf, dtype=np.float32),
+        ),
+    ]
+
+
+def test_round_trip(tmp_path):
+    recording = store.Recording(rich(), {"subject": {"model": "m"}, "seconds": 1.5})
+    store.save(tmp_path / "x", recording)
+    loaded = store.load(tmp_path / "x")
+    assert loaded.facts == recording.facts
+    assert len(loaded.items) == len(recording.items)
+    for a, b in zip(recording.items, loaded.items, strict=True):
+        assert_same(a, b)
+
+
+def test_no_items_are_a_recording_too(tmp_path):
+    store.save(tmp_path / "x", store.Recording([], {"seconds": 0}))
+    assert store.exists(tmp_path / "x")
+    assert list(store.load(tmp_path / "x").items) == []
+
+
+def test_an_older_recording_is_replaced_whole(tmp_path):
+    store.save(tmp_path / "x", store.Recording(rich(), {"run": 1}))
+    store.save(tmp_path / "x", store.Recording(rich()[:1], {"run": 2}))
+    loaded = store.load(tmp_path / "x")
+    assert (len(loaded.items), loaded.facts) == (1, {"run": 2})
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_nothing_is_there_before_it_is_written(tmp_path):
+    assert not store.exists(tmp_path / "x")
+    (tmp_path / "x").mkdir()
+    assert not store.exists(tmp_path / "x")
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "save_file", full)
+    with pytest.raises(TraceError, match=r"cannot store traces in .*No space left"):
+        store.save(tmp_path / "x", store.Recording(rich(), {}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_names_the_variable(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TraceError, match="Set LVLM_AUDIT_CACHE to a writable folder"):
+        store.save(tmp_path / "file" / "x", store.Recording(rich(), {}))
+
+
+def _edit(folder: Path, change) -> None:
+    path = folder / "recording.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def _truncate(name: str):
+    def damage(folder: Path) -> None:
+        path = folder / name
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _truncate("recording.json"),
+        _truncate("arrays.safetensors"),
+        lambda f: (f / "arrays.safetensors").unlink(),
+        lambda f: (f / "arrays.safetensors").write_bytes(b"\x00" * 64),
+        lambda f: (f / "recording.json").write_text("[]"),
+        lambda f: (f / "recording.json").write_bytes(b"\xff\xfe"),
+        lambda f: _edit(f, lambda d: d.pop("schema_version")),
+        lambda f: _edit(f, lambda d: d.pop("items")),
+        lambda f: _edit(f, lambda d: d.update(items={})),
+        lambda f: _edit(f, lambda d: d["items"][0].update(kind="Picture")),
+        lambda f: _edit(f, lambda d: d["items"][0].pop("asked")),
+        lambda f: _edit(f, lambda d: d["items"][0].update(surprise=1)),
+        lambda f: _edit(f, lambda d: d["items"][0].update(token_classes=["verb"])),
+        lambda f: _edit(f, lambda d: d["items"].append(d["items"][0])),
+        lambda f: _edit(f, lambda d: d["items"].pop()),
+    ],
+)
+def test_damage_is_named_with_a_remedy(tmp_path, damage):
+    folder = tmp_path / "x"
+    store.save(folder, store.Recording(rich(), {}))
+    damage(folder)
+    with pytest.raises(TraceError, match="stored traces are damaged") as caught:
+        store.load(folder)
+    assert f"Delete {str(folder)!r} and run again" in str(caught.value)
+
+
+def test_values_that_no_trace_may_have_are_damage(tmp_path):
+    """A flipped bit in a number is refused as a trace would refuse it."""
+    from safetensors.numpy import load_file, save_file
+
+    folder = tmp_path / "x"
+    store.save(folder, store.Recording([trace(rising())], {}))
+    arrays = load_file(folder / "arrays.safetensors")
+    arrays["0.probability"][0, 0] = 7
+    save_file(arrays, folder / "arrays.safetensors")
+    with pytest.raises(TraceError, match=r"damaged .*probability must lie in \[0.0, 1.0\].*Delete"):
+        store.load(folder)
+
+
+@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, SCHEMA_VERSION - 1, "1", None])
+def test_another_schema_is_not_read(tmp_path, version):
+    folder = tmp_path / "x"
+    store.save(folder, store.Recording(rich(), {}))
+    _edit(folder, lambda d: d.update(schema_version=version))
+    with pytest.raises(TraceError, match=rf"schema version {version!r}, this lvlm_audit reads"):
+        store.load(folder)
+
+
+def test_two_recordings_do_not_mix(tmp_path):
+    one, two = trace(rising(at=3), name="same"), trace(rising(at=9), name="same")
+    store.save(tmp_path / "one", store.Recording([one], {"n": 1}))
+    store.save(tmp_path / "two", store.Recording([two, two], {"n": 2}))
+    assert_same(store.load(tmp_path / "one").items[0], one)
+    assert [i.probability[0, 5] for i in store.load(tmp_path / "two").items] == [
+        np.float32(0.01)
+    ] * 2
+    assert store.load(tmp_path / "one").facts == {"n": 1}
+
+
+PARTS = {
+    "model": "a" * 64,
+    "probes": "b" * 64,
+    "lens": "normed",
+    "kind": "answers",
+    "device": "cpu",
+    "dtype": "auto",
+    "max_new_tokens": 48,
+    "batch_size": 8,
+    "lvlm_audit": "0.1.0",
+    "torch": "2.13.0",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_key_changes_with_each_part(part):
+    value = PARTS[part]
+    other = value + 1 if isinstance(value, int) else value + "x"
+    assert store.key({**PARTS, part: other}) != store.key(PARTS)
+    assert store.key({k: v for k, v in PARTS.items() if k != part}) != store.key(PARTS)
+
+
+def test_the_key_is_of_content_not_of_order_or_neighbours():
+    assert store.key(dict(reversed(PARTS.items()))) == store.key(PARTS)
+    assert store.key({"a": "bc", "d": ""}) != store.key({"a": "b", "cd": ""})
+    assert store.key({"a": 1}) != store.key({"a": "1"}) != store.key({"a": None})
+    assert len(store.key(PARTS)) == 64
+
+
+def test_the_key_refuses_what_has_no_content():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.key({"a": math.nan})
