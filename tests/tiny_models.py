@@ -77,9 +77,7 @@ def lively(model: Any, seed: int = 0) -> Any:
                 parameter.copy_(parameter + 0.05 * noise)
         if head is not None:
             d = head.weight.shape[1]
-            head.weight.copy_(
-                torch.randn(head.weight.shape, generator=generator) * (3.0 / d**0.5)
-            )
+            head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * (3.0 / d**0.5))
     model.generation_config.eos_token_id = 1
     model.generation_config.pad_token_id = 2
     return model.eval()

@@ -104,7 +104,9 @@ def resolve(name: str) -> Checkpoint:
             missing, or which aliases come near.
     """
     if not name.strip():
-        raise ModelNotFound("the model's name is empty. Give a checkpoint folder, a hub id or an alias.")
+        raise ModelNotFound(
+            "the model's name is empty. Give a checkpoint folder, a hub id or an alias."
+        )
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():

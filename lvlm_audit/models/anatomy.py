@@ -25,7 +25,7 @@ _FACTORS = ("logit_scale", "lm_head_multiplier", "output_multiplier")
 _DIVISORS = ("logits_scaling", "mup_width_multiplier")
 
 _LOUD = 60.0
-"""Logits are driven to this size when the transform is looked for: a soft-cap is invisible on small ones."""
+"""Size of logits at which the transform is looked for: a soft-cap is invisible on small ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,9 +58,14 @@ class Anatomy:
         return len(self.blocks) + 1
 
     @property
+    def weight(self) -> Tensor:
+        """[V, d] of the head."""
+        return _weight(self.head)
+
+    @property
     def vocabulary(self) -> int:
         """V, rows of the head."""
-        return int(self.head.weight.shape[0])  # type: ignore[union-attr, operator, index]
+        return int(self.weight.shape[0])
 
     def describe(self) -> str:
         """One line for a report: what was found, and where."""
@@ -96,7 +101,7 @@ def dissect(model: Any, inputs: Mapping[str, Tensor]) -> Anatomy:
     inside = {id(module) for block in blocks for module in block.modules()}
     run = _watch(model, inputs, blocks, head, skip=inside)
     norms = _between(run, names)
-    width = int(head.weight.shape[1])
+    width = int(_weight(head).shape[1])
     if run.states[-1].shape[-1] != width:
         raise UnsupportedModel(
             f"the blocks of {_name(model)} are {run.states[-1].shape[-1]} wide, but its head reads "
@@ -105,7 +110,7 @@ def dissect(model: Any, inputs: Mapping[str, Tensor]) -> Anatomy:
     scale, cap = _transform(model, inputs, head, run)
     embeddings = model.get_input_embeddings()
     tied = getattr(embeddings, "weight", None) is not None and (
-        embeddings.weight.data_ptr() == head.weight.data_ptr()
+        embeddings.weight.data_ptr() == _weight(head).data_ptr()
     )
     first = names[id(blocks[0])]
     return Anatomy(
@@ -148,6 +153,12 @@ def _head(model: Any) -> nn.Module:
         )
     assert isinstance(head, nn.Module)
     return head
+
+
+def _weight(head: nn.Module) -> Tensor:
+    weight = head.weight
+    assert isinstance(weight, Tensor)
+    return weight
 
 
 def _blocks(model: Any) -> tuple[nn.Module, ...]:
@@ -201,9 +212,10 @@ def _watch(
         return hook
 
     def ran(module: nn.Module, args: Any, output: Any) -> None:
-        if len(calls) == len(blocks) and args and isinstance(args[0], Tensor):
-            if isinstance(output, Tensor):
-                run.after.append((module, args[0].detach(), output.detach()))
+        entered = args[0] if args else None
+        done = len(calls) == len(blocks)
+        if done and isinstance(entered, Tensor) and isinstance(output, Tensor):
+            run.after.append((module, entered.detach(), output.detach()))
 
     def head_entered(_: nn.Module, args: Any) -> None:
         run.head_in = args[0].detach()
@@ -292,12 +304,18 @@ def _transform(
     before, after = _replay_head(model, inputs, head, gain)
     config = text_config(model)
     caps: list[float | None] = [
-        float(value) for key in _CAPS if isinstance(value := getattr(config, key, None), (int, float))
+        float(value)
+        for key in _CAPS
+        if isinstance(value := getattr(config, key, None), (int, float))
     ]
     caps.append(None)
     scales = [
         *(float(v) for k in _FACTORS if isinstance(v := getattr(config, k, None), (int, float))),
-        *(1 / float(v) for k in _DIVISORS if isinstance(v := getattr(config, k, None), (int, float)) and v),
+        *(
+            1 / float(v)
+            for k in _DIVISORS
+            if isinstance(v := getattr(config, k, None), (int, float)) and v
+        ),
         1.0,
     ]
     big = before.abs() > 0.1 * before.abs().max()

@@ -148,9 +148,7 @@ def _without_template(
         for probe, image in zip(probes, images, strict=True)
     ]
     shown = [[image] for image in images if image is not None] or None
-    made: Mapping[str, Any] = processor(
-        images=shown, text=texts, return_tensors="pt", padding=True
-    )
+    made: Mapping[str, Any] = processor(images=shown, text=texts, return_tensors="pt", padding=True)
     return made
 
 
@@ -197,7 +195,7 @@ def _extend(inputs: Inputs, continuations: Sequence[Sequence[int]], padding_id: 
             elif key == "position_ids":
                 answer.copy_(value[i, -1] + 1 + torch.arange(len(row)))
             elif value.ndim > 2:
-                # A mask of what each position may see of the images: a new position sees what the last did.
+                # What each position may see of the images: a new one sees what the last did.
                 answer.copy_(value[i, -1:].expand_as(answer))
         extended[key] = out
     return extended

@@ -31,7 +31,12 @@ def count_hooks(model: nn.Module) -> int:
     return sum(
         len(getattr(module, name))
         for module in model.modules()
-        for name in ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+        for name in (
+            "_forward_pre_hooks",
+            "_forward_hooks",
+            "_backward_pre_hooks",
+            "_backward_hooks",
+        )
     )
 
 
@@ -65,8 +70,9 @@ def tapped(blocks: Sequence[nn.Module], receive: Receive) -> Iterator[None]:
     """Hands every residual state of each forward pass to `receive`, in order, until left.
 
     State 0 is what enters the first block, state j what leaves block j - 1. The tensors are the
-    model's own and alive only during the call: clone what is to be kept. A block that the model leaves
-    out (Mllama's cross-attention without an image) passes the stream on: its state repeats the one before.
+    model's own and alive only during the call: clone what is to be kept. A block that the model
+    leaves out (Mllama's cross-attention without an image) passes the stream on: its state repeats
+    the one before.
     """
     latest: list[tuple[int, Tensor]] = []
 

@@ -19,7 +19,9 @@ from lvlm_audit.errors import ModelNotFound
 from lvlm_audit.models.aliases import Checkpoint
 
 # Everything that from_pretrained() may read. Python is in it for checkpoints with their own code.
-_RELEVANT = frozenset({".safetensors", ".json", ".jinja", ".model", ".txt", ".bin", ".py", ".tiktoken"})
+_RELEVANT = frozenset(
+    {".safetensors", ".json", ".jinja", ".model", ".txt", ".bin", ".py", ".tiktoken"}
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 22
 
@@ -99,7 +101,9 @@ class _Remembered:
         # Another process may have added its own meanwhile; the last of a path wins.
         merged = {**self._load(), **self._new}
         fresh = {key.partition("|")[0]: key for key in merged}
-        merged = {key: digest for key, digest in merged.items() if fresh[key.partition("|")[0]] == key}
+        merged = {
+            key: digest for key, digest in merged.items() if fresh[key.partition("|")[0]] == key
+        }
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self._path.parent, suffix=".tmp")

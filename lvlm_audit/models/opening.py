@@ -130,9 +130,7 @@ def _config(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
     from transformers import AutoConfig, AutoModelForImageTextToText
 
     try:
-        config = AutoConfig.from_pretrained(
-            checkpoint.source, trust_remote_code=trust_remote_code
-        )
+        config = AutoConfig.from_pretrained(checkpoint.source, trust_remote_code=trust_remote_code)
     except Exception as error:
         raise _explained(checkpoint, error) from error
     if type(config) not in AutoModelForImageTextToText._model_mapping:
@@ -153,7 +151,7 @@ def _read(
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     try:
-        model, info = AutoModelForImageTextToText.from_pretrained(
+        opened: Any = AutoModelForImageTextToText.from_pretrained(
             checkpoint.source,
             config=config,
             dtype=dtype,
@@ -161,6 +159,7 @@ def _read(
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
         )
+        model, info = opened
     except Exception as error:
         raise _explained(checkpoint, error) from error
     _check_complete(checkpoint, info)
@@ -284,7 +283,7 @@ def _first_line(error: BaseException) -> str:
 def _quiet() -> Iterator[None]:
     """Silences what transformers and the hub say on the way: none of it a user could act on here."""
     from huggingface_hub import logging as hub_logging
-    from huggingface_hub.utils import (
+    from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,
         enable_progress_bars,
@@ -294,7 +293,7 @@ def _quiet() -> Iterator[None]:
     level, hub_level = logging.get_verbosity(), hub_logging.get_verbosity()
     bars, hub_bars = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
     logging.set_verbosity_error()
-    hub_logging.set_verbosity_error()
+    hub_logging.set_verbosity(logging.ERROR)
     logging.disable_progress_bar()
     # Downloads take minutes: their bars are the one thing worth seeing, on a terminal.
     if hub_bars and sys.stderr.isatty():

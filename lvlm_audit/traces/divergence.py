@@ -42,7 +42,7 @@ def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
 
 
 def mixture_information(p: Tensor, q: Tensor, scratch: Tensor, log: Tensor) -> Tensor:
-    """sum((p + q) log(p + q)) in nats; p and q at least `FLOOR`, both scratch tensors of their shape."""
+    """sum((p + q) log(p + q)) in nats, NaN where both are zero; both scratch tensors of their shape."""
     torch.add(p, q, out=scratch)
     torch.log(scratch, out=log)
     return log.mul_(scratch).sum(-1)

@@ -20,9 +20,7 @@ OnStep = Callable[[Tensor, Tensor], None]
 """Called after each step with states [B, S, d] of the predicting position and emitted ids [B]."""
 
 
-def generate(
-    hooked: HookedModel, inputs: Inputs, *, max_new_tokens: int, on_step: OnStep
-) -> None:
+def generate(hooked: HookedModel, inputs: Inputs, *, max_new_tokens: int, on_step: OnStep) -> None:
     """Greedy generation of a left-padded batch.
 
     A row that has ended goes on emitting padding until all have; the caller drops it.
@@ -55,9 +53,7 @@ def force(
     _run(hooked, inputs, longest, [], on_step, dictate)
 
 
-def read_ends(
-    hooked: HookedModel, inputs: Inputs, counts: Sequence[int]
-) -> list[Tensor]:
+def read_ends(hooked: HookedModel, inputs: Inputs, counts: Sequence[int]) -> list[Tensor]:
     """One forward pass over prompts with their answers appended, keeping each row's last states.
 
     Args:
@@ -120,12 +116,12 @@ def _call(
         StoppingCriteriaList,
     )
 
-    class After(StoppingCriteria):  # type: ignore[misc]
+    class After(StoppingCriteria):
         """Called by `generate()` after each token has been appended: the end of a step."""
 
         __call__ = staticmethod(after) if after is not None else None
 
-    class Dictate(LogitsProcessor):  # type: ignore[misc]
+    class Dictate(LogitsProcessor):
         __call__ = staticmethod(processor) if processor is not None else None
 
     padding = getattr(hooked.tokenizer, "pad_token_id", None)

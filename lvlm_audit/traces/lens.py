@@ -21,6 +21,7 @@ from torch import Tensor
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.models.anatomy import Anatomy
+from lvlm_audit.traces.crew import shared_out
 from lvlm_audit.traces.divergence import (
     FLOOR,
     LN2,
@@ -38,8 +39,8 @@ NUCLEUS_MAX = 10
 CHUNK_BYTES = 80 * 2**20
 """Float32 logits of one chunk, whatever the vocabulary; one token is read even if it is more."""
 
-_SLICE = 8192
-"""Vocabulary entries reduced at a time: [S, 8192] float32 is about 1 MB, a share of an L2 cache."""
+_SLICE = 4096
+"""Vocabulary entries reduced at a time: [S, 4096] float32 is about half a MB, a share of an L2 cache."""
 
 _BLOCK = 64
 """The k best of a row lie in the k blocks with the highest maxima: topk then sees V/64 numbers."""
@@ -75,7 +76,10 @@ class Reading:
         if len(parts) == 1:
             return parts[0]
         return cls(
-            **{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)}
+            **{
+                f.name: np.concatenate([getattr(part, f.name) for part in parts])
+                for f in fields(cls)
+            }
         )
 
     def rows(self, index: IntArray) -> Reading:
@@ -106,6 +110,7 @@ class Lens:
         self.states = anatomy.states
         row = 4 * self.readout.vocabulary * self.states
         self.chunk_tokens = max(1, chunk_bytes // row)
+        self._buffer: Tensor | None = None
 
     def prepared(self, states: Tensor) -> Tensor:
         """States [n, S, d] as the head gets them: float32, state L (and for `normed` all) normed."""
@@ -116,9 +121,9 @@ class Lens:
         return rows
 
     def logits(self, states: Tensor) -> Tensor:
-        """Float32 logits [n, S, V] of states [n, S, d]. For looking and proving; `read` never keeps them."""
+        """Float32 logits [n, S, V] of states [n, S, d], for a closer look; `read` never keeps them."""
         rows = self.prepared(states)
-        return self.readout.logits(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
+        return self.readout.logits(rows.flatten(0, 1)).view(*rows.shape[:2], -1)
 
     @torch.inference_mode()
     def read(self, states: Tensor, emitted: Tensor, distractors: Tensor) -> Reading:
@@ -164,12 +169,10 @@ class Lens:
         return divergence, surprise
 
     def _chunks(self, states: Tensor, multiple: int = 1) -> Iterator[tuple[slice, Tensor]]:
-        """Chunks of tokens and their logits [m, S, V]; every chunk reuses the memory of the last."""
+        """Chunks of tokens and their logits [m, S, V]; every chunk overwrites the last one's."""
         n = states.shape[0]
         size = max(multiple, self.chunk_tokens // multiple * multiple)
-        buffer = torch.empty(
-            min(n, size) * self.states, self.readout.vocabulary, device=self.readout.device
-        )
+        buffer = self._room(min(n, size) * self.states)
         for start in range(0, n, size):
             chunk = slice(start, min(n, start + size))
             rows = self.prepared(states[chunk])
@@ -177,30 +180,40 @@ class Lens:
             self.readout.logits(rows.flatten(0, 1), out)
             yield chunk, out.unflatten(0, (rows.shape[0], self.states))
 
+    def _room(self, rows: int) -> Tensor:
+        """Memory for that many rows of logits, kept from call to call.
+
+        Fresh memory of this size comes from the system page by page, which costs as much as a third of
+        the product that is written into it.
+        """
+        if self._buffer is None or self._buffer.shape[0] < rows:
+            self._buffer = torch.empty(
+                rows, self.readout.vocabulary, dtype=torch.float32, device=self.readout.device
+            )
+        return self._buffer
+
 
 def _reduce(logits: Tensor, emitted: Tensor, distractors: Tensor) -> Reading:
     """A chunk's numbers. `logits` [m, S, V] are overwritten."""
-    m, states, _ = logits.shape
+    m = logits.shape[0]
     device = logits.device
     emitted = emitted.to(device)
     distractors = distractors.to(device)
-    k = min(TOP_K, logits.shape[-1])
-    top_logits, top_ids = _top(logits.flatten(0, 1), k)
-    top_logits, top_ids = top_logits.view(m, states, k), top_ids.view(m, states, k)
-    leaders = top_ids[:, :, 0]
+    made: list[dict[str, Tensor]] = [{} for _ in range(m)]
 
-    columns: dict[str, list[Tensor]] = {}
-    # One buffer for the probabilities of one token; [S, V], far smaller than a chunk.
-    p = torch.empty_like(logits[0])
-    for i in range(m):
-        for name, value in _reduce_token(
-            logits[i], p, top_logits[i, :, :1], emitted[i], distractors[i], leaders[i]
-        ).items():
-            columns.setdefault(name, []).append(value)
-    stacked = {name: torch.stack(values) for name, values in columns.items()}
-    top_probs = (top_logits - stacked["log_normalizer"].unsqueeze(-1)).exp_()
-    lead = top_logits[:, -1, 0]
-    candidate_ids, candidate_probability = _candidates(leaders, stacked["lead_probability"])
+    def reduce(tokens: Iterator[int]) -> None:
+        scratch = _Scratch.like(logits[0])
+        for i in tokens:
+            made[i] = _reduce_token(logits[i], scratch, emitted[i], distractors[i])
+
+    if device.type == "cpu":
+        shared_out(reduce, m)
+    else:
+        reduce(iter(range(m)))
+    stacked = {name: torch.stack([values[name] for values in made]) for name in made[0]}
+    candidate_ids, candidate_probability = _candidates(
+        stacked["top_ids"][:, :, 0], stacked["lead_probability"]
+    )
     return Reading(
         probability=_float(stacked["probability"]),
         rank=stacked["rank"].to(torch.int32).cpu().numpy(),
@@ -209,92 +222,129 @@ def _reduce(logits: Tensor, emitted: Tensor, distractors: Tensor) -> Reading:
         kl_to_final=_float(stacked["kl_to_final"]),
         jsd_to_final=_float(stacked["jsd_to_final"]),
         nucleus_mass=_float(stacked["nucleus_mass"]),
-        top_ids=top_ids.cpu().numpy(),
-        top_probs=_float(top_probs),
+        top_ids=stacked["top_ids"].cpu().numpy(),
+        top_probs=_float(stacked["top_probs"]),
         candidate_ids=candidate_ids,
         candidate_probability=candidate_probability,
         distractor=_float(stacked["distractor"]),
         lag=_float(stacked["lag"]),
-        top_logit=_float(lead),
+        top_logit=_float(stacked["top_logit"]),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Scratch:
+    """Memory that every token's reduction reuses."""
+
+    p: Tensor
+    """[S, V] probabilities of one token; far smaller than a chunk."""
+    one: Tensor
+    two: Tensor
+    """[S, width] for one slice of the vocabulary."""
+
+    @classmethod
+    def like(cls, y: Tensor) -> _Scratch:
+        width = min(_SLICE, y.shape[-1])
+        one, two = (torch.empty(y.shape[0], width, device=y.device) for _ in range(2))
+        return cls(torch.empty_like(y), one, two)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Sums over the vocabulary, natural logarithms."""
+
+    information: Tensor
+    """[S] sum of p_j log p_j."""
+    cross: Tensor
+    """[S] sum of p_L log p_j."""
+    above: Tensor
+    """[S] how many tokens are more probable than the emitted one."""
+    with_next: Tensor
+    """[L] sum of (p_j + p_(j+1)) log(p_j + p_(j+1))."""
+    with_last: Tensor
+    """[S] sum of (p_j + p_L) log(p_j + p_L)."""
+
+
 def _reduce_token(
-    y: Tensor, p: Tensor, best: Tensor, emitted: Tensor, distractor: Tensor, leaders: Tensor
+    y: Tensor, scratch: _Scratch, emitted: Tensor, distractor: Tensor
 ) -> dict[str, Tensor]:
     """One token's numbers over all its states.
 
     Args:
         y: [S, V] logits; overwritten by natural log-probabilities.
-        p: [S, V] scratch for the probabilities.
-        best: [S, 1] the largest logit of each state.
+        scratch: memory to work in.
         emitted: scalar id.
         distractor: scalar id or -1.
-        leaders: [S] the leading token of each state.
     """
-    # Subtracting the maximum first keeps the digits of a nearly one-hot distribution.
-    y.sub_(best)
+    p = scratch.p
+    top_logits, top_ids = _top(y, min(TOP_K, y.shape[-1]))
+    leaders = top_ids[:, 0]
     torch.softmax(y, -1, out=p)
-    log_sum = -p.gather(-1, leaders.unsqueeze(-1)).log_()
-    y.sub_(log_sum)
+    top_probs = p.gather(-1, top_ids)
+    normalizer = top_logits[:, :1] - top_probs[:, :1].log()
+    y.sub_(normalizer)
 
     last = p[-1]
-    nucleus = _nucleus(last)
     mark = y.index_select(-1, emitted.view(1))
-    width = min(_SLICE, y.shape[-1])
-    a, b = (torch.empty(y.shape[0], width, device=y.device) for _ in range(2))
-    information = y.new_zeros(y.shape[0])
-    cross = y.new_zeros(y.shape[0])
-    above = y.new_zeros(y.shape[0])
-    with_next = y.new_zeros(y.shape[0] - 1)
-    with_last = y.new_zeros(y.shape[0])
-    for start in range(0, y.shape[-1], width):
-        log_part, part = y[:, start : start + width], p[:, start : start + width]
-        part.clamp_min_(FLOOR)
-        one, two = a[:, : part.shape[-1]], b[:, : part.shape[-1]]
-        # float32 counts exactly up to 2^24, and summing a bool tensor is ten times slower.
-        above += torch.gt(log_part, mark, out=one).sum(-1)
-        information += torch.mul(part, log_part, out=one).sum(-1)
-        cross += torch.mv(log_part, part[-1])
-        with_next += mixture_information(part[:-1], part[1:], one[:-1], two[:-1])
-        with_last += mixture_information(part, part[-1:], one, two)
+    sums = _sums(y, scratch, mark)
+    if bool(sums.with_last.isnan().any() | sums.information.isnan().any()):
+        # A probability that is exactly zero made 0 * -inf; rare enough to look again rather than to
+        # pass over all of memory beforehand. True NaN stays.
+        p.clamp_min_(FLOOR)
+        y.clamp_min_(-1e4)
+        sums = _sums(y, scratch, mark)
+    own, final = sums.information, sums.information[-1]
     # JSD = (sum p log p + sum q log q - sum (p + q) log((p + q) / 2)) / 2, and both sum to one.
-    divergence = (information[:-1] + information[1:] - with_next).div_(2 * LN2).add_(1.0)
-    to_final = (information + information[-1] - with_last).div_(2 * LN2).add_(1.0)
-    kl = (information[-1] - cross).div_(LN2)
-    _sharpen(divergence, p, lambda j: j + 1)
-    _sharpen(to_final, p, lambda j: p.shape[0] - 1)
-    _sharpen_kl(kl, y, last)
+    divergence = (own[:-1] + own[1:] - sums.with_next).div_(2 * LN2).add_(1.0)
+    to_final = (own + final - sums.with_last).div_(2 * LN2).add_(1.0)
+    kl = (final - sums.cross).div_(LN2)
+    for j in _small(divergence):
+        divergence[j] = jensen_shannon(p[j], p[j + 1])
+    for j in _small(to_final[:-1]):
+        to_final[j] = jensen_shannon(p[j], last)
+    for j in _small(kl[:-1]):
+        kl[j] = torch.dot(last, y[-1] - y[j]).div_(LN2)
     to_final[-1] = kl[-1] = 0.0
 
-    missing = distractor < 0
     other = p.index_select(-1, distractor.clamp_min(0).view(1)).squeeze(-1)
     return {
-        "probability": mark.squeeze(-1).exp(),
-        "rank": above,
+        "probability": p.index_select(-1, emitted.view(1)).squeeze(-1),
+        "rank": sums.above,
         "divergence": divergence.clamp_(0.0, 1.0),
-        "entropy": (-information).div_(LN2).clamp_min_(0.0),
+        "entropy": (-own).div_(LN2).clamp_min_(0.0),
         "kl_to_final": kl.clamp_min_(0.0),
         "jsd_to_final": to_final.clamp_(0.0, 1.0),
-        "nucleus_mass": p.index_select(-1, nucleus).sum(-1),
+        "nucleus_mass": p.index_select(-1, _nucleus(last)).sum(-1),
         "lead_probability": p.index_select(-1, leaders),
-        "log_normalizer": (best + log_sum).squeeze(-1),
-        "distractor": torch.where(missing, torch.nan, other),
-        "lag": -(mark[-1, 0] + log_sum[-1, 0]),
+        "top_ids": top_ids,
+        "top_probs": top_probs,
+        "top_logit": top_logits[-1, 0],
+        "distractor": torch.where(distractor < 0, torch.nan, other),
+        "lag": y[-1, leaders[-1]] - mark[-1, 0],
     }
 
 
-def _sharpen(divergence: Tensor, p: Tensor, partner: object) -> None:
-    """Repeats small divergences accurately, in place. `partner(j)` is the state that j is held against."""
-    assert callable(partner)
-    for j in torch.nonzero(divergence < PRECISE_BELOW).flatten().tolist():
-        divergence[j] = jensen_shannon(p[j], p[partner(j)])
+def _sums(y: Tensor, scratch: _Scratch, mark: Tensor) -> _Sums:
+    """Everything that takes a pass over the vocabulary, slice by slice."""
+    p, states = scratch.p, y.shape[0]
+    total = {name: y.new_zeros(states) for name in ("information", "cross", "above", "with_last")}
+    with_next = y.new_zeros(states - 1)
+    width = scratch.one.shape[-1]
+    for start in range(0, y.shape[-1], width):
+        logs, part = y[:, start : start + width], p[:, start : start + width]
+        one, two = scratch.one[:, : part.shape[-1]], scratch.two[:, : part.shape[-1]]
+        # float32 counts exactly up to 2^24, and summing a bool tensor is ten times slower.
+        total["above"] += torch.gt(logs, mark, out=one).sum(-1)
+        total["information"] += torch.mul(part, logs, out=one).sum(-1)
+        total["cross"] += torch.mv(logs, part[-1])
+        with_next += mixture_information(part[:-1], part[1:], one[:-1], two[:-1])
+        total["with_last"] += mixture_information(part, part[-1:], one, two)
+    return _Sums(with_next=with_next, **total)
 
 
-def _sharpen_kl(kl: Tensor, y: Tensor, last: Tensor) -> None:
-    """The same for the divergence from the final state, where its terms would cancel."""
-    for j in torch.nonzero(kl < PRECISE_BELOW).flatten().tolist():
-        kl[j] = torch.dot(last, y[-1] - y[j]).div_(LN2)
+def _small(values: Tensor) -> list[int]:
+    """Where the quick form's subtraction left too few digits."""
+    return [int(j) for j in torch.nonzero(values < PRECISE_BELOW).flatten().tolist()]
 
 
 def _sliced_jsd(p: Tensor, q: Tensor) -> Tensor:

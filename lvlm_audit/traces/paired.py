@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lvlm_audit.errors import RecordingError, UsageError
 from lvlm_audit.models.hooked import HookedModel
@@ -136,11 +137,11 @@ def _pairs(
         here = slice(len(made), len(made) + len(batch))
         with failures_named(batch):
             first, _ = forced_states(base, batch, said[here])
-            second = []
+            second: list[Tensor] = []
             for group in batches(changed[here], batch_size):
                 start = here.start + len(second)
                 second += forced_states(other, group, said[start : start + len(group)])[0]
-            ids = np.array(sum(said[here], []), np.int64)
+            ids = np.array([i for row in said[here] for i in row], np.int64)
             divergence, surprise = reader.compare(
                 torch.cat(first), torch.cat(second), torch.from_numpy(ids)
             )

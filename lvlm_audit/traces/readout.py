@@ -17,8 +17,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from lvlm_audit.models.anatomy import Anatomy
 
-_SLICE_BYTES = 16 * 2**20
-"""Head rows that are cast to float32 at a time; small enough to stay in the last-level cache."""
+_SLICE_BYTES = 8 * 2**20
+"""Head rows that are cast to float32 at a time; the cast costs little while it stays in cache."""
 
 
 class Readout:
@@ -34,7 +34,7 @@ class Readout:
     def __init__(self, anatomy: Anatomy) -> None:
         self._scale = anatomy.logit_scale
         self._cap = anatomy.soft_cap
-        self._weight = anatomy.head.weight.detach()
+        self._weight = anatomy.weight.detach()
         bias = getattr(anatomy.head, "bias", None)
         self._bias: Tensor | None = None if bias is None else bias.detach().float() * self._scale
         self._norms = [_in_float32(norm) for norm in anatomy.norms]

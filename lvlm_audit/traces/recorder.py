@@ -95,9 +95,7 @@ def iter_record(
             inputs = model.inputs(batch)
             progress.begin(inputs["input_ids"][:, -1])
 
-            def on_step(
-                states: Tensor, emitted: Tensor, *, session: _Session = session
-            ) -> None:
+            def on_step(states: Tensor, emitted: Tensor, *, session: _Session = session) -> None:
                 session.take(states, emitted, progress.inputs, model.end_ids)
                 progress.step(emitted, session.running_before)
 
