@@ -152,7 +152,8 @@ class Level:
     name: str
     measured: bool
     pattern: str
-    """"three stages", "rise and plateau", "rise only", "no such pattern", "inconclusive" or "not measured"."""
+    """"three stages", "rise and plateau", "rise only", "no such pattern", "inconclusive" or
+    "not measured"."""
     evidence: str
     """In words: what was seen that supports the pattern or speaks against it."""
     critical: Node | None = None
@@ -364,8 +365,8 @@ class Audit:
             DocumentError: not JSON, not an audit document, damaged, or of a newer version.
         """
         try:
-            data = json.loads(text)
-        except ValueError as error:
+            data = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
             raise DocumentError(f"{name} is not JSON: {error}.") from error
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise DocumentError(
@@ -399,16 +400,24 @@ def check_writable(path: Path) -> None:
     """Refuse a path that could not be written later, before hours are spent.
 
     Raises:
-        UsageError: the folder does not exist or is not writable, or the path is a folder.
+        UsageError: the folder does not exist or is not writable, or the path is a folder, a device
+            or no possible name.
     """
     folder = path.parent
+    try:
+        taken = path.exists()
+    except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror or error}.") from error
     if path.is_dir():
         raise UsageError(f"cannot write {str(path)!r}: it is a folder. Name a file in it.")
+    if taken and not path.is_file():
+        # A file is renamed into place, which would put it where /dev/null or a pipe was.
+        raise UsageError(f"cannot write {str(path)!r}: it is not a regular file. Name one.")
     if not folder.is_dir():
         raise UsageError(
             f"cannot write {str(path)!r}: there is no folder {str(folder)!r}. Create it first."
         )
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+    if not os.access(folder, os.W_OK) or (taken and not os.access(path, os.W_OK)):
         raise UsageError(f"cannot write {str(path)!r}: permission denied. Choose another path.")
 
 
@@ -429,10 +438,13 @@ def write_whole(path: Path, text: str) -> None:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror or error}.") from error
+    finally:
+        # Whatever it was, an interrupt included, nothing half-written stays.
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise UsageError(f"cannot write {str(path)!r}: {error.strerror or error}.") from error
 
 
 def rounded(value: float | None, places: int = 4) -> float | None:
@@ -440,6 +452,14 @@ def rounded(value: float | None, places: int = 4) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.{places}g}")
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _plain(value: Any) -> Any:
@@ -502,6 +522,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             raise DocumentError(f"{where}: {error}.") from error
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    # JSON can spell numbers beyond the largest float: they arrive as infinity.
+    odd = isinstance(value, bool) if kind is int else kind is float and not _is_finite(value)
+    if odd or not isinstance(value, kind):
         raise DocumentError(f"{where}: expected {kind.__name__}, found {value!r}.")
     return value
