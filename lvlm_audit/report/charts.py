@@ -48,7 +48,7 @@ class Tick:
 
 def nice_step(span: float, most: int) -> float:
     """The smallest of 1, 2, 5 times a power of ten that cuts `span` into at most `most` steps."""
-    if span <= 0 or not math.isfinite(span):
+    if span < 1e-300 or not math.isfinite(span):
         return 1.0
     rough = span / most
     power = 10.0 ** math.floor(math.log10(rough))
@@ -60,7 +60,7 @@ def nice_step(span: float, most: int) -> float:
 
 def nice_top(value: float) -> float:
     """A round number at or above `value`, for the end of an axis."""
-    if value <= 0 or not math.isfinite(value):
+    if value < 1e-300 or not math.isfinite(value):
         return 1.0
     step = nice_step(value, 4)
     return step * math.ceil(value / step - 1e-9)
@@ -191,12 +191,28 @@ def whisker(
     unit: str,
     per_image: Iterable[float] = (),
     width: float = 320,
+    *,
+    symmetric: bool = False,
 ) -> Whisker:
-    """Geometry of an observed value and its interval against a bound."""
+    """Geometry of an observed value and its interval against a bound.
+
+    Args:
+        observed: the value; None draws no dot.
+        interval: its interval; None draws no whisker.
+        bound: where the line stands.
+        op: ">=" or "<=": which side is shaded; anything else shades nothing.
+        unit: decides the axis: shares and probabilities fill 0..1.
+        per_image: values of single images, drawn as ticks.
+        width: in pixels.
+        symmetric: put the bound in the middle, for differences.
+    """
     observed = finite(observed)
     ends = [interval.low, interval.high] if interval else []
     known = [v for v in [observed, *ends] if v is not None and math.isfinite(v)]
     low, high = _domain([*known, bound], unit)
+    if symmetric:
+        high = nice_top(1.1 * max((abs(v - bound) for v in known), default=1.0)) + bound
+        low = 2 * bound - high
     x = Scale(low, high, 14, width - 14)
     marks = sorted({x(v) for v in map(finite, per_image) if v is not None})
     return Whisker(
@@ -208,7 +224,7 @@ def whisker(
         high=x(ends[1]) if ends else None,
         bound=x(bound),
         holds_from=x(bound) if op == ">=" else x.start,
-        holds_to=x.end if op == ">=" else x(bound),
+        holds_to=x(bound) if op == "<=" else x.end if op == ">=" else x.start,
         start=x.start,
         end=x.end,
         ticks=value_ticks(x, unit),

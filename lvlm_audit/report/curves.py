@@ -85,7 +85,7 @@ def token_chart(
     drawn = [t for t in probe.tokens[:MAX_TOKENS] if t.eligible and value(t)]
     if not drawn:
         return None
-    width, gutter = 540.0, 128.0
+    width, gutter = 526.0, 122.0
     last = max(1, *(len(value(t) or ()) - 1 for t in drawn))
     known = [v for t in drawn for v in map(finite, value(t) or ()) if v is not None]
     top = 1.0 if unit == "probability" else nice_top(max(known, default=1.0))
@@ -198,7 +198,7 @@ def heat_map(probe: ProbeReading) -> HeatMap | None:
     columns = max(len(t.divergence) for t in tokens)
     row = 12.0 if len(tokens) > 24 else min(22.0, max(15.0, 240 / len(tokens)))
     row = round(row)
-    width, x0, y0 = 540.0, 96.0, 8.0
+    width, x0, y0 = 526.0, 96.0, 8.0
     plot_width, plot_height = width - x0 - 12, row * len(tokens)
     cells = [
         [raster.shade(finite(v)) for v in t.divergence] + [255] * (columns - len(t.divergence))

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lvlm_audit.document import Audit, write_whole
-from lvlm_audit.report import charts, curves, raster, words
+from lvlm_audit.report import curves, words
 from lvlm_audit.report.view import page
 
 _TEMPLATES = "templates"
@@ -80,6 +80,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         amount=words.amount,
+        change=words.change,
         number=words.number,
         share=words.share,
         prose=words.prose,
@@ -89,7 +90,6 @@ def _environment() -> Environment:
         node=words.node_words,
         interval=words.interval_words,
         counted=words.counted,
-        unit=words.unit_words,
     )
     environment.globals.update(
         marks=words.VERDICT_MARKS,
@@ -97,7 +97,5 @@ def _environment() -> Environment:
         spark_width=curves.SPARK_WIDTH,
         spark_height=curves.SPARK_HEIGHT,
         max_tokens=curves.MAX_TOKENS,
-        nice_top=charts.nice_top,
-        shade=raster.shade,
     )
     return environment

@@ -28,6 +28,7 @@ _STAGES = {
 }
 """Short for a narrow table; the ribbon above it and the report give the full names."""
 
+PER_CENT = "\N{NO-BREAK SPACE}%"
 _BANDS = {"rapid": ("░", ".", "blue"), "stable": ("▒", "=", ""), "mutation": ("▓", "#", "magenta")}
 _ASCII = str.maketrans(
     {
@@ -46,6 +47,7 @@ _ASCII = str.maketrans(
         "␣": "_",
         "∅": "''",
         "→": "->",
+        "\N{NO-BREAK SPACE}": " ",
     }
 )
 
@@ -177,5 +179,5 @@ def _numbers(finding: Finding) -> str:
     if finding.observed is None:
         return f"— vs {bound}"
     # One sign for the whole cell: "87.5 % [75.5, 99.5]".
-    interval = f" {got.interval.replace(' %', '')}" if finding.interval is not None else ""
+    interval = f" {got.interval.replace(PER_CENT, '')}" if finding.interval is not None else ""
     return f"{got.observed}{interval} vs {bound}"

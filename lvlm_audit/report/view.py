@@ -271,7 +271,9 @@ def _finding(finding: Finding, place: int, anchors: dict[str, str]) -> FindingVi
 
 def _layer(layer: LayerSummary) -> LayerView:
     title = LAYER_NAMES.get(layer.name, layer.name.replace("_", " ").capitalize())
-    return LayerView(title, layer.unit, layer.axis, band_chart(layer))
+    # "Probability of the emitted token, probability" would say it twice.
+    unit = "" if layer.unit in title.lower() else layer.unit
+    return LayerView(title, unit, layer.axis, band_chart(layer))
 
 
 def _images(probes: Sequence[ProbeReading]) -> Iterator[str | None]:
@@ -315,5 +317,5 @@ def _difference(one: Difference, unit: str) -> DifferenceView:
     drawing = None
     if one.difference is not None:
         # Against no change: the line stands at zero, and no side of it is called good.
-        drawing = whisker(one.difference, one.interval, 0.0, "", unit)
+        drawing = whisker(one.difference, one.interval, 0.0, "", unit, width=230, symmetric=True)
     return DifferenceView(one, unit, drawing)

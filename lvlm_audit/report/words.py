@@ -119,9 +119,9 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def share(value: float | None, digits: int = 3) -> str:
-    """A share as per cent."""
+    """A share as per cent; a line never breaks between the number and its sign."""
     value = finite(value)
-    return MISSING if value is None else f"{number(100 * value, digits)} %"
+    return MISSING if value is None else f"{number(100 * value, digits)}\N{NO-BREAK SPACE}%"
 
 
 def is_share(unit: str) -> bool:
@@ -132,6 +132,15 @@ def is_share(unit: str) -> bool:
 def amount(value: float | None, unit: str, digits: int = 3) -> str:
     """A value as it stands in a column whose head names the unit: per cent for shares."""
     return share(value, digits) if is_share(unit) else number(value, digits)
+
+
+def change(value: float | None, unit: str) -> str:
+    """A difference of two values: percentage points for shares, which are not shares themselves."""
+    value = finite(value)
+    if value is None:
+        return MISSING
+    sign = "+" if value > 0 else ""
+    return f"{sign}{number(100 * value)} points" if is_share(unit) else f"{sign}{number(value)}"
 
 
 def unit_words(unit: str) -> str:
@@ -179,7 +188,7 @@ def figures(finding: Finding) -> Figures:
         low=low,
         high=high,
         bound=amount(bound, unit, digits),
-        operator={">=": "≥", "<=": "≤"}.get(finding.bound.op, visible(finding.bound.op)),
+        operator={">=": "≥", "<=": "≤"}.get(finding.bound.op, visible(clip(finding.bound.op, 4))),
         unit=unit_words(visible(clip(unit, 60))),
     )
 

@@ -1,0 +1,275 @@
+"""The page in a real browser: no console message, no overflow, and what its script does."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html as escaping
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lvlm_audit.document import Audit
+from lvlm_audit.report import html
+from tests.report import documents
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Debian's `chromium` on PATH: apt-get install chromium"
+)
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+    "--window-size=1280,900",
+    "--dump-dom",
+)
+
+
+@dataclass
+class Visit:
+    """What a browser made of a page."""
+
+    dom: str
+    console: list[str]
+    answer: Any
+    """What the visiting script wrote down."""
+
+
+def visit(page: str, folder: Path, *, ask: str = "null") -> Visit:
+    """Open a page in a fresh browser and evaluate one expression in it.
+
+    The visiting script is let in by its own hash, so that the page's policy stays in force.
+    """
+    asking = f"document.body.dataset.answer = JSON.stringify((() => {{ return {ask}; }})());"
+    digest = base64.b64encode(hashlib.sha256(asking.encode()).digest()).decode()
+    page = page.replace("script-src ", f"script-src 'sha256-{digest}' ")
+    return _open(page.replace("</body>", f"<script>{asking}</script></body>"), folder)
+
+
+def visit_framed(
+    page: str, folder: Path, *, ask: str, width: int = 1280, sandbox: bool = False
+) -> Visit:
+    """Open a page in a frame and evaluate one expression about its `document`, from outside.
+
+    A browser window cannot be as narrow as a telephone; a frame can. And a sandbox without scripts is
+    how a CI server shows a report.
+    """
+    outer = f"""<!DOCTYPE html><title>outer</title><body><script>
+      const frame = document.createElement("iframe");
+      frame.width = {width}; frame.height = 900; frame.style.border = 0;
+      {'frame.sandbox = "allow-same-origin";' if sandbox else ""}
+      frame.srcdoc = {json.dumps(page).replace("<", chr(92) + "u003c")};
+      frame.onload = () => {{
+        const answer = ((document, innerWidth) => {{ return {ask}; }})(
+          frame.contentDocument, frame.contentWindow.innerWidth);
+        window.document.body.dataset.answer = JSON.stringify(answer);
+        frame.remove();
+      }};
+      document.body.append(frame);
+    </script></body>"""
+    return _open(outer, folder)
+
+
+def _open(page: str, folder: Path) -> Visit:
+    path = folder / "page.html"
+    path.write_text(page, encoding="utf-8")
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", path.as_uri()],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    dom = done.stdout.decode("utf-8")
+    errors = done.stderr.decode("utf-8", "replace").splitlines()
+    answer = re.search(r'data-answer="([^"]*)"', dom)
+    return Visit(
+        dom,
+        [line for line in errors if "CONSOLE" in line],
+        json.loads(escaping.unescape(answer.group(1))) if answer else None,
+    )
+
+
+def test_a_violated_policy_would_be_seen(tmp_path: Path) -> None:
+    page = html.render(documents.shallow()).replace("<main>", '<main><p style="color:red">')
+    assert any("Content Security Policy" in line for line in visit(page, tmp_path).console)
+
+
+@pytest.mark.parametrize(
+    "audit",
+    [documents.compared(), documents.hostile()],
+    ids=["full", "hostile"],
+)
+def test_it_opens_without_a_word_on_the_console(audit: Audit, tmp_path: Path) -> None:
+    seen = visit(html.render(audit), tmp_path, ask="document.styleSheets[0].cssRules.length")
+    assert seen.console == []
+    assert seen.answer > 50
+
+
+def test_without_javascript_everything_is_there_and_nothing_is_dead(tmp_path: Path) -> None:
+    ask = """({
+      tools: document.querySelector(".tools").checkVisibility(),
+      buttons: document.querySelectorAll("button").length,
+      checks: [...document.querySelectorAll(".finding .tags code")].map((e) => e.innerText),
+      charts: [...document.querySelectorAll("svg.curves")].filter((e) => e.checkVisibility()).length,
+      maps: document.querySelectorAll("svg.heat").length,
+      ruled: document.styleSheets[0].cssRules.length > 50,
+    })"""
+    seen = visit_framed(html.render(documents.audit(probes=30)), tmp_path, ask=ask, sandbox=True)
+    assert sorted(seen.answer.pop("checks")) == sorted(f.check for f in documents.findings())
+    assert seen.answer == {"tools": False, "buttons": 0, "charts": 48, "maps": 24, "ruled": True}
+    assert all("frame is sandboxed" in line for line in seen.console)
+
+
+OVERFLOW = """(() => {
+  document.querySelectorAll("details").forEach((d) => { d.open = true; });
+  const wide = document.documentElement.clientWidth;
+  const inScroller = (e) => e.closest(".scroll") && !e.classList.contains("scroll");
+  const over = [...document.querySelectorAll("body *")].filter((e) => !inScroller(e)
+    && !e.closest("svg, .skip, #readout") && e.getBoundingClientRect().right > wide + 0.5);
+  return { inner: innerWidth, page: document.documentElement.scrollWidth,
+           over: over.slice(0, 5).map((e) => `${e.tagName}.${e.className}`) };
+})()"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(
+    "audit", [documents.compared(), documents.hostile()], ids=["full", "hostile"]
+)
+def test_nothing_runs_out_of_the_page(audit: Audit, width: int, tmp_path: Path) -> None:
+    seen = visit_framed(html.render(audit), tmp_path, width=width, ask=OVERFLOW).answer
+    assert seen == {"inner": width, "page": width, "over": []}
+
+
+def test_findings_are_filtered_and_ordered(tmp_path: Path) -> None:
+    ask = """(() => {
+      const tools = document.querySelector("[data-tools]");
+      const set = (selector, value) => {
+        const select = tools.querySelector(selector);
+        select.value = value;
+        select.dispatchEvent(new Event("change", { bubbles: true }));
+      };
+      const shown = () => [...document.querySelectorAll(".finding:not([hidden]) .tags code")]
+        .map((e) => e.textContent);
+      const all = shown();
+      set("[data-filter=verdict]", "fail");
+      const failed = shown();
+      set("[data-filter=severity]", "error");
+      const errors = shown(), said = tools.querySelector("output").textContent;
+      const groups = [...document.querySelectorAll("[data-group]:not([hidden])")].length;
+      set("[data-filter=verdict]", ""); set("[data-filter=severity]", "");
+      set("[data-order]", "urgency");
+      return { all: all.length, failed, errors, said, groups, urgent: shown(), hidden: tools.hidden };
+    })()"""
+    answer = visit(html.render(documents.audit()), tmp_path, ask=ask).answer
+    assert answer["all"] == 8
+    assert not answer["hidden"]
+    assert answer["failed"] == ["beats_distractor", "late_switch_bounded"]
+    assert answer["errors"] == ["beats_distractor"]
+    assert answer["said"] == "1 of 8 shown"
+    assert answer["groups"] == 1
+    assert answer["urgent"][:3] == ["beats_distractor", "late_switch_bounded", "image_kept"]
+
+
+def test_the_pointer_reads_the_documents_own_values(tmp_path: Path) -> None:
+    audit = documents.audit()
+    shown = audit.probes[3]  # the first counterexample, drawn first
+    place = next(i for i, t in enumerate(shown.tokens) if t.text == " snowman")
+    token = shown.tokens[place]
+    ask = f"""(() => {{
+      const readout = document.getElementById("readout");
+      const point = (svg, x, y) => {{
+        const at = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());
+        svg.dispatchEvent(new PointerEvent("pointermove", {{ clientX: at.x, clientY: at.y }}));
+        return readout.textContent;
+      }};
+      const heat = document.querySelector("svg.heat");
+      const [x, y, w, h] = heat.dataset.plot.split(" ").map(Number);
+      const cell = point(heat, x + (27.5 / 30) * w, y + (({place} + 0.5) / {len(shown.tokens)}) * h);
+      const curves = document.querySelector("svg.curves");
+      const [x0, x1, last] = curves.dataset.x.split(" ").map(Number);
+      const [y0, y1] = curves.dataset.y.split(" ").map(Number);
+      const curve = point(curves, x0 + (29 / last) * (x1 - x0), y0 + {token.probability[29]} * (y1 - y0));
+      heat.dispatchEvent(new PointerEvent("pointerleave"));
+      return {{ cell, curve, gone: readout.hidden }};
+    }})()"""
+    answer = visit(html.render(audit), tmp_path, ask=ask).answer
+    assert answer["cell"] == f"snowman\ntransition 27: {token.divergence[27]:g} bits"
+    assert answer["curve"].strip() == f"snowman (content)\nstate 29: {token.probability[29]:.2f}"
+    assert answer["gone"]
+
+
+def test_tables_sort_by_a_click_on_their_head(tmp_path: Path) -> None:
+    ask = """(() => {
+      const table = document.querySelector("table[data-sortable]");
+      const button = table.tHead.rows[0].cells[0].querySelector("button");
+      const first = () => table.tBodies[0].rows[0].cells[0].textContent;
+      const before = first(); button.click(); button.click();
+      return [before, first(), button.closest("th").getAttribute("aria-sort")];
+    })()"""
+    seen = visit(html.render(documents.audit(probes=40)), tmp_path, ask=ask)
+    assert seen.answer == ["25", "40", "descending"]
+    assert seen.console == []
+
+
+CONTRAST = """(() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (colour) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => {
+    const part = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  };
+  const behind = (e) => {
+    for (let at = e; at; at = at.parentElement) {
+      const colour = rgb(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255, 255];
+  };
+  document.querySelectorAll("details").forEach((d) => { d.open = true; });
+  const poor = new Set();
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!own || !e.checkVisibility() || e.closest("script, style, title, option, [hidden]")) continue;
+    const svg = e instanceof SVGElement, style = getComputedStyle(e);
+    let ground = behind(svg ? e.closest("svg").parentElement : e);
+    const stage = /^on-(\\w+)$/.exec(e.getAttribute("class") || "");
+    if (stage) ground = rgb(getComputedStyle(e.parentElement.querySelector(`.s-${stage[1]}`)).fill);
+    const pair = [light(rgb(svg ? style.fill : style.color)), light(ground)].sort((a, b) => b - a);
+    const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+    if (ratio < 4.5) poor.add(`${e.tagName} ${e.getAttribute("class")} ${ratio.toFixed(2)}`);
+  }
+  const dark = light(rgb(getComputedStyle(document.body).backgroundColor)) < 0.2;
+  return { dark, poor: [...poor] };
+})()"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_text_has_contrast(dark: bool, tmp_path: Path) -> None:
+    page = html.render(documents.compared())
+    if dark:
+        style = page[page.index("<style>") + 7 : page.index("</style>")]
+        changed = style.replace("(prefers-color-scheme: dark)", "(min-width: 1px)")
+        digests = [
+            base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in (style, changed)
+        ]
+        page = page.replace(style, changed).replace(*digests)
+    seen = visit(page, tmp_path, ask=CONTRAST)
+    assert seen.answer == {"dark": dark, "poor": []}
