@@ -1,0 +1,133 @@
+"""`lvlm-audit`: every command, and every error as one message and an exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lvlm_audit
+from lvlm_audit.cli import main
+from lvlm_audit.errors import UsageError
+from tests.synthetic import rising, trace
+
+
+@pytest.fixture
+def document(tmp_path) -> Path:
+    path = tmp_path / "audit.json"
+    traces = [trace(rising(), name=f"p{i}") for i in range(6)]
+    lvlm_audit.run(lvlm_audit.suite(), traces).save(path)
+    return path
+
+
+def test_render_writes_a_page_and_says_where(document, capsys):
+    page = document.parent / "report.html"
+    assert main(["render", str(document), str(page)]) == 0
+    assert capsys.readouterr().out.strip() == str(page)
+    text = page.read_text()
+    assert text.startswith("<!DOCTYPE html>") or text.startswith("<!doctype html>")
+    assert "answer_forms" in text
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("nowhere.json", "a.html", "DocumentError: cannot read"),
+        ("broken.json", "a.html", "is not JSON"),
+        ("audit.json", "missing/a.html", "UsageError: cannot write"),
+        ("audit.json", ".", "it is a folder"),
+    ],
+)
+def test_render_errors_are_one_line_without_a_traceback(document, capsys, source, target, message):
+    folder = document.parent
+    (folder / "broken.json").write_text("{")
+    before = sorted(folder.iterdir())
+    assert main(["render", str(folder / source), str(folder / target)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert sorted(folder.iterdir()) == before
+
+
+def test_models_lists_every_alias_with_what_it_stands_for(capsys):
+    from lvlm_audit.models.aliases import ALIASES
+
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(ALIASES)
+    assert any(line.split() == ["llava-1.5-7b", "llava-hf/llava-1.5-7b-hf"] for line in lines)
+
+
+def test_no_command_shows_the_help(capsys):
+    assert main([]) == 2
+    assert "COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["rendr"], ["render"], ["--nope"]])
+def test_what_cannot_be_parsed_is_argparses_own_error(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "lvlm-audit" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"lvlm-audit {lvlm_audit.__version__}\n"
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
+    def interrupted(_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lvlm_audit.cli._models", interrupted)
+    assert main(["models"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_demo_reports_what_stands_in_the_way(monkeypatch, capsys):
+    def offline(**_):
+        raise UsageError("the package cannot be fetched: no network.")
+
+    monkeypatch.setattr("lvlm_audit.demo.assemble.fetch_and_assemble", offline)
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == "UsageError: the package cannot be fetched: no network.\n"
+
+
+def lvlm_audit_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lvlm_audit.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def test_run_collects_the_shipped_checks_from_anywhere(tmp_path):
+    """The configuration and the files of the folder that it is called from take no part."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --nonsense\n")
+    (tmp_path / "check_mine.py").write_text("import lvlm_audit\n1 / 0\n")
+    (tmp_path / "conftest.py").write_text("1 / 0\n")
+    done = lvlm_audit_command("run", "--collect-only", "-q", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = {c.name for c in lvlm_audit.suite().checks}
+    collected = {line.split("::")[-1] for line in done.stdout.splitlines() if "::" in line}
+    assert collected == names
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "check_mine.py",
+        "conftest.py",
+        "pytest.ini",
+    ]
+
+
+def test_run_gives_pytests_exit_code(tmp_path):
+    done = lvlm_audit_command("run", "--lvlm-model", "no-such-model", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "no model 'no-such-model'" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

@@ -1,0 +1,75 @@
+"""What importing costs, and that every public name is there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import lvlm_audit
+
+HEAVY = ("torch", "transformers", "numpy", "scipy", "PIL", "jinja2", "rich", "safetensors")
+
+
+def loaded_by(code: str) -> set[str]:
+    """Heavy modules that are in sys.modules of a fresh interpreter after some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys, json; print(json.dumps(list(sys.modules)))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = set(json.loads(done.stdout.splitlines()[-1]))
+    return modules & set(HEAVY)
+
+
+def test_importing_the_package_costs_nothing():
+    assert loaded_by("import lvlm_audit; lvlm_audit.__version__; dir(lvlm_audit)") == set()
+
+
+def test_the_plugin_and_the_command_line_start_light():
+    code = "import lvlm_audit.pytest_plugin, lvlm_audit.cli, lvlm_audit.errors, lvlm_audit.document"
+    assert loaded_by(code) == set()
+
+
+def test_checks_audits_and_reports_work_without_torch():
+    code = (
+        "import lvlm_audit as a; a.suite(); a.suite('paper'); a.run; a.render; a.Trace; a.read_probes;"
+        "a.find_stages; import lvlm_audit.audit.gather, lvlm_audit.compare, lvlm_audit.traces.store;"
+        "import lvlm_audit.pytest_plugin.collection, lvlm_audit.pytest_plugin.xdist"
+    )
+    assert loaded_by(code).isdisjoint({"torch", "transformers"})
+
+
+@pytest.mark.parametrize("name", lvlm_audit.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(lvlm_audit, name) is not None
+    assert name in dir(lvlm_audit)
+
+
+def test_the_documented_names_are_public():
+    promised = {
+        *(
+            "load",
+            "hook",
+            "Probe",
+            "read_probes",
+            "record",
+            "find_stages",
+            "run",
+            "suite",
+            "render",
+        ),
+        *("Check", "Stage", "Rise", "Plateau", "LateMutation", "at_least", "at_most"),
+    }
+    assert promised <= set(lvlm_audit.__all__)
+
+
+def test_a_name_that_does_not_exist():
+    with pytest.raises(AttributeError, match="module 'lvlm_audit' has no attribute 'reccord'"):
+        lvlm_audit.reccord  # noqa: B018
+    # A home that exists must not be mistaken for a name.
+    with pytest.raises(ImportError):
+        exec("from lvlm_audit import write")
