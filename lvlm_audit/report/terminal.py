@@ -52,7 +52,13 @@ _ASCII = str.maketrans(
 )
 
 
-def summary(audit: Audit, console: Console, *, written: Sequence[str | Path] = ()) -> None:
+def summary(
+    audit: Audit,
+    console: Console,
+    *,
+    written: Sequence[str | Path] = (),
+    encoding: str | None = None,
+) -> None:
     """Print a compact summary of an audit.
 
     Never fails on what the document holds or on what the terminal can show: markup and control
@@ -62,8 +68,9 @@ def summary(audit: Audit, console: Console, *, written: Sequence[str | Path] = (
         audit: the document.
         console: where to print; width 80 is enough.
         written: the files that were written, to be named at the end.
+        encoding: of the terminal where the text ends up, if the console only collects it.
     """
-    say = _Speaker(console)
+    say = _Speaker(console, encoding or console.encoding)
     subject = audit.subject
     mark = VERDICT_MARKS[audit.verdict]
     say.line((f"{mark} {audit.verdict}", _STYLES[audit.verdict]), f"  {_one(audit.headline, 300)}")
@@ -90,9 +97,8 @@ def summary(audit: Audit, console: Console, *, written: Sequence[str | Path] = (
 class _Speaker:
     """Prints text that no terminal can choke on."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, encoding: str) -> None:
         self.console = console
-        encoding = console.encoding or "ascii"
         try:
             "✓✗≥≤–—−…·░▒▓⟨⟩".encode(encoding)
             self.plain = False

@@ -58,7 +58,6 @@ LAYER_NAMES = {
     "jsd_to_final": "JSD to the final state",
     "entropy": "Entropy",
     "rank": "Rank of the emitted token",
-    "grounding": "JSD with and without the image",
 }
 
 
@@ -270,7 +269,7 @@ def _finding(finding: Finding, place: int, anchors: dict[str, str]) -> FindingVi
 
 
 def _layer(layer: LayerSummary) -> LayerView:
-    title = LAYER_NAMES.get(layer.name, layer.name.replace("_", " ").capitalize())
+    title = LAYER_NAMES.get(layer.name, _headed(layer.name))
     # "Probability of the emitted token, probability" would say it twice.
     unit = "" if layer.unit in title.lower() else layer.unit
     return LayerView(title, unit, layer.axis, band_chart(layer))
@@ -283,6 +282,12 @@ def _images(probes: Sequence[ProbeReading]) -> Iterator[str | None]:
         image = trusted_image(probe.image)
         left -= len(image or "")
         yield image if left >= 0 else None
+
+
+def _headed(name: str) -> str:
+    """A name as a heading; letters after the first stay, as in "JSD"."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def _probe(probe: ProbeReading, audit: Audit, place: int, image: str | None) -> ProbeView:

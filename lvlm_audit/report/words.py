@@ -30,12 +30,6 @@ _MARKS_KEPT = 4
 
 MISSING = "—"
 
-UNIT_WORDS = {
-    "share of images": "of images",
-    "share of tokens": "of tokens",
-    "share of depth": "of the depth",
-}
-
 
 def _shown(match: re.Match[str]) -> str:
     code = ord(match.group())
@@ -145,7 +139,9 @@ def change(value: float | None, unit: str) -> str:
 
 def unit_words(unit: str) -> str:
     """The unit as it is read after the number: "of images" after a percentage, "bits" after a number."""
-    return UNIT_WORDS.get(unit, unit)
+    if not is_share(unit):
+        return unit
+    return "of the depth" if unit == "share of depth" else unit.removeprefix("share").strip()
 
 
 @dataclass(frozen=True, slots=True)

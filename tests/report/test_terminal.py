@@ -69,6 +69,13 @@ def test_a_plain_terminal_gets_ascii() -> None:
     assert ">= 70 %" in text
 
 
+def test_a_console_that_only_collects_can_be_told_the_terminals_encoding() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    terminal.summary(documents.audit(), console, encoding="ascii")
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().isascii()
+
+
 def test_hostile_text_neither_colours_nor_commands() -> None:
     text = show(documents.hostile(), colour=False)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)

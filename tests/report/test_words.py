@@ -37,7 +37,7 @@ def test_numbers_in_plain_notation(value: float | None, expected: str) -> None:
     assert words.number(value) == expected
 
 
-@given(st.floats(allow_nan=True, allow_infinity=True))
+@given(st.floats(-1e300, 1e300) | st.sampled_from([math.nan, math.inf, -math.inf]))
 def test_a_number_reads_back_to_three_digits(value: float) -> None:
     text = words.number(value)
     if not math.isfinite(value):
@@ -75,6 +75,20 @@ def test_intervals_and_nodes_in_words() -> None:
         words.node_words(Node(None, None, None, 0.4)) == "undefined (40\u00a0% of tokens have none)"
     )
     assert words.node_words(None) == "—"
+
+
+@pytest.mark.parametrize(
+    ("unit", "after"),
+    [
+        ("share of images", "of images"),
+        ("share of content tokens", "of content tokens"),
+        ("share of depth", "of the depth"),
+        ("share", ""),
+        ("bits", "bits"),
+    ],
+)
+def test_units_are_read_after_their_number(unit: str, after: str) -> None:
+    assert words.unit_words(unit) == after
 
 
 def test_states_as_ranges() -> None:
