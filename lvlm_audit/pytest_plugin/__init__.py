@@ -6,16 +6,16 @@ standard library; the rest of the package is loaded when a check file is really 
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lvlm_audit.spec.files import is_check_file
+
 if TYPE_CHECKING:
     from lvlm_audit.pytest_plugin.collection import CheckFileCollector
-
-_IMPORTS_US = re.compile(rb"^\s*(?:from\s+lvlm_audit\b|import\s+lvlm_audit\b)", re.MULTILINE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,18 +75,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def _is_ours(path: Path) -> bool:
-    """Only check_*.py files that import lvlm_audit: others of that name are left alone."""
-    if path.suffix != ".py" or not path.name.startswith("check_"):
-        return False
-    try:
-        return _IMPORTS_US.search(path.read_bytes()) is not None
-    except OSError:
-        return False
-
-
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CheckFileCollector | None:
-    if not _is_ours(file_path):
+    if not is_check_file(file_path):
         return None
     from lvlm_audit.pytest_plugin.collection import CheckFileCollector
     from lvlm_audit.pytest_plugin.session import ensure_session
@@ -100,21 +90,22 @@ def pytest_pycollect_makemodule(
 ) -> pytest.Collector | None:
     # pytest's own Python collector takes every file that is named on the command line; it must not
     # collect a check file a second time.
-    if not _is_ours(module_path):
+    if not is_check_file(module_path):
         return None
     from lvlm_audit.pytest_plugin.collection import Nothing
 
     return Nothing.from_parent(parent, path=module_path)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    # Under xdist the controller collects nothing, so `ensure_session` has not been called there.
-    config = session.config
-    if config.pluginmanager.hasplugin("dsession"):
-        from lvlm_audit.pytest_plugin.xdist import check_files_named
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
+    # The xdist controller collects nothing, so `ensure_session` has not been called there. This is
+    # called before any check is handed out: what has to be recorded is recorded here.
+    if not any(i.rpartition("/")[2].startswith("check_") for i in ids):
+        return
+    from lvlm_audit.pytest_plugin.session import ensure_session
+    from lvlm_audit.pytest_plugin.xdist import files_of_ids
 
-        if check_files_named(config):
-            from lvlm_audit.pytest_plugin.session import ensure_session
-
-            ensure_session(config).before_tests(session)
+    files = files_of_ids(node.config, ids)
+    if files:
+        ensure_session(node.config).before_tests(files)

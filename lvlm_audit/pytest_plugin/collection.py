@@ -18,7 +18,7 @@ from lvlm_audit.spec.suite import load_file
 PROPERTY = "lvlm_audit"
 
 
-class CheckFailed(Exception):
+class CheckFailedError(Exception):
     """A finding that fails the run."""
 
     def __init__(self, finding: Finding) -> None:
@@ -63,12 +63,12 @@ class CheckItem(pytest.Item):
         self.user_properties.append((PROPERTY, f"{finding.severity}:{finding.verdict}"))
         self.user_properties.append(("lvlm_audit_check", finding.check))
         if decides(finding):
-            raise CheckFailed(finding)
+            raise CheckFailedError(finding)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> str:
         """What was found, without a traceback."""
         error = excinfo.value
-        if isinstance(error, CheckFailed):
+        if isinstance(error, CheckFailedError):
             f = error.finding
             return "\n".join(
                 (

@@ -5,7 +5,7 @@ Errors that a person can mend become pytest's usage errors: one message, no trac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,7 @@ class AuditSession:
         self._judged: Judged | None = None
         self._baseline: Audit | None = None
         self._seen: set[str] = set()
-        self._files: list[Path] = []
+        self._files: set[Path] = set()
 
     @property
     def is_worker(self) -> bool:
@@ -79,19 +79,18 @@ class AuditSession:
         assert self._judged is not None
         return next(f for f in self._judged.findings if f.check == name)
 
-    def before_tests(self, session: pytest.Session, files: list[Path] | None = None) -> None:
+    def before_tests(self, files: Iterable[Path]) -> None:
         """Make the audit before the first check, so that an error is one message, not one a check.
+
+        Args:
+            files: check files that were collected.
 
         Raises:
             pytest.UsageError: what stands in the way.
         """
-        if self.config.option.collectonly:
+        if self.config.option.collectonly or self._judged is not None:
             return
-        if files is None:
-            from lvlm_audit.pytest_plugin.xdist import check_files_named
-
-            files = check_files_named(self.config)
-        self._files = files
+        self._files = set(files)
         try:
             for target in self._targets():
                 check_writable(target)
@@ -102,15 +101,14 @@ class AuditSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Iterator[None]:
-        items = [i for i in session.items if type(i).__name__ == "CheckItem"]
-        if items and self._judged is None:
-            files = sorted({i.path for i in items})
+        files = {i.path for i in session.items if type(i).__name__ == "CheckItem"}
+        if files:
             if self.is_worker:
                 self._files = files
             elif not (
                 session.testsfailed and not session.config.option.continue_on_collection_errors
             ):
-                self.before_tests(session, files)
+                self.before_tests(files)
         return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -150,7 +148,10 @@ class AuditSession:
         show(self, terminalreporter)
 
     def _judge(self) -> None:
-        suite = load_family(self._files)
+        from lvlm_audit.pytest_plugin.xdist import asked_for
+
+        named, folders = asked_for(self.config)
+        suite = load_family(self._files | named, folders)
         with Reporter(self.config, quiet=self.is_worker) as report:
             self._judged = audit_model(suite, self.settings(), on_progress=report.progress)
 

@@ -1,21 +1,38 @@
-"""What the xdist controller has to know: it collects nothing itself, but it alone records and writes."""
+"""Which files a run is about: the same on a worker, on the xdist controller, and without xdist.
+
+The controller collects nothing itself; it learns from its workers what they found. It alone records
+and writes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from lvlm_audit.spec.suite import PATTERN
+from lvlm_audit.spec.files import check_files, is_check_file
 
 
-def check_files_named(config: pytest.Config) -> list[Path]:
-    """Check files that the command line's arguments lead to, opt-in files only if named."""
-    from lvlm_audit.pytest_plugin import _is_ours
+def files_of_ids(config: pytest.Config, ids: Iterable[str]) -> set[Path]:
+    """Check files that collected node ids come from."""
+    names = {i.split("::")[0] for i in ids}
+    # The name is looked at first: a run of thousands of other tests opens no file here.
+    paths = (config.rootpath / n for n in names if n.rpartition("/")[2].startswith("check_"))
+    return {p for p in paths if is_check_file(p)}
 
-    found: list[Path] = []
+
+def asked_for(config: pytest.Config) -> tuple[set[Path], set[Path]]:
+    """Check files, and folders of check files, that the command line names.
+
+    They belong to the family even if `-k` leaves none of their checks.
+    """
+    files, folders = set(), set()
     for argument in config.args:
         path = config.invocation_params.dir / argument.split("::")[0]
-        candidates = sorted(path.rglob(PATTERN)) if path.is_dir() else [path]
-        found.extend(p for p in candidates if p.is_file() and _is_ours(p))
-    return found
+        if path.is_dir():
+            if check_files(path):
+                folders.add(path)
+        elif is_check_file(path):
+            files.add(path)
+    return files, folders

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from lvlm_audit.errors import CheckError, LvlmAuditError
 from lvlm_audit.spec.check import Check
-
-PATTERN = "check_*.py"
+from lvlm_audit.spec.files import check_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +79,28 @@ def load_file(path: Path) -> CheckFile:
     return CheckFile(path, checks, bool(namespace.get("OPT_IN", False)))
 
 
-def load_family(files: Iterable[Path]) -> Suite:
+def load_family(files: Iterable[Path], folders: Iterable[Path] = ()) -> Suite:
     """The family that some check files belong to: every file of their folders, opt-in ones only if named.
 
-    Naming one file on the command line therefore changes no verdict.
+    Naming one file on the command line therefore changes no verdict. Files that do not import
+    lvlm_audit are somebody else's and take no part.
+
+    Args:
+        files: named check files.
+        folders: more folders of check files.
 
     Raises:
         CheckError: a file cannot be loaded, or two checks share a name.
     """
     named = [Path(f).resolve() for f in files]
-    folders = sorted({f.parent for f in named})
+    homes = sorted({f.parent for f in named} | {Path(f).resolve() for f in folders})
     checks: list[Check] = []
-    for folder in folders:
-        for path in sorted(folder.glob(PATTERN)):
+    for folder in homes:
+        for path in check_files(folder):
             loaded = load_file(path)
             if not loaded.opt_in or path in named:
                 checks.extend(loaded.checks)
-    return Suite("+".join(f.name for f in folders), tuple(checks))
+    return Suite("+".join(f.name for f in homes), tuple(checks))
 
 
 def shipped_folder() -> Path:
@@ -107,7 +111,7 @@ def shipped_folder() -> Path:
     """
     package = Path(__file__).parent.parent
     for folder in (package / "suites", package.parent / "checks"):
-        if any(folder.glob(PATTERN)):
+        if check_files(folder):
             return folder
     raise CheckError(
         f"the shipped checks are missing from {str(package)!r}: the installation is damaged. "
@@ -122,7 +126,7 @@ def suite(name: str = "default") -> Suite:
         CheckError: there is no such suite.
     """
     folder = shipped_folder()
-    files = [load_file(p) for p in sorted(folder.glob(PATTERN))]
+    files = [load_file(p) for p in check_files(folder)]
     if name == "default":
         return Suite(name, tuple(c for f in files if not f.opt_in for c in f.checks))
     for file in files:

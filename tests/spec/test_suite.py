@@ -10,8 +10,9 @@ import pytest
 from lvlm_audit.document import Severity, Stage, Verdict
 from lvlm_audit.errors import CheckError
 from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.spec.files import check_files
 from lvlm_audit.spec.judge import judge, observe
-from lvlm_audit.spec.suite import PATTERN, Suite, load_family, load_file, shipped_folder, suite
+from lvlm_audit.spec.suite import Suite, load_family, load_file, shipped_folder, suite
 from tests.synthetic import EARLY, EMITTED, OTHER, pair, rising, trace
 
 DECLARES = """
@@ -96,6 +97,16 @@ class TestFamilies:
         assert [c.name for c in family.checks] == ["one", "two"]
         assert family.name == "x+y"
 
+    def test_somebody_elses_file_of_that_name_takes_no_part(self, tmp_path):
+        a = write(tmp_path, "check_a.py", "one")
+        (tmp_path / "check_b.py").write_text("1 / 0  # import lvlm_audit\n")
+        assert [c.name for c in load_family([a]).checks] == ["one"]
+
+    def test_a_folder_may_be_named_instead(self, tmp_path):
+        write(tmp_path, "check_a.py", "one")
+        write(tmp_path, "check_b.py", "two", more="OPT_IN = True\n")
+        assert [c.name for c in load_family([], [tmp_path]).checks] == ["one"]
+
     def test_names_are_unique_over_all_files(self, tmp_path):
         a = write(tmp_path, "check_a.py", "one")
         write(tmp_path, "check_b.py", "one")
@@ -157,8 +168,7 @@ class TestShipped:
         assert stages >= {Stage.RAPID_EVOLUTION, Stage.STABILIZATION, Stage.MUTATION}
 
     def test_every_check_states_what_and_why(self):
-        files = sorted(shipped_folder().glob(PATTERN))
-        checks = [c for f in files for c in load_file(f).checks]
+        checks = [c for f in check_files(shipped_folder()) for c in load_file(f).checks]
         assert len({c.name for c in checks}) == len(checks)
         for check in checks:
             assert check.statement.endswith("."), check.name
