@@ -83,7 +83,7 @@ def controls(session: nox.Session) -> None:
     """Break the demo model on purpose and see which check notices; writes docs/controls.md."""
     package(session)
     session.run("lvlm-audit", "demo")
-    session.run("python", "-m", "controls", *session.posargs, env={"PYTHONPATH": "tests"})
+    session.run("python", "-m", "benchmarks.controls", *session.posargs)
 
 
 @nox.session

@@ -56,7 +56,7 @@ def open_subject(settings: Settings) -> tuple[Checkpoint, bool]:
 
     is_demo = settings.model is None or settings.model == "demo"
     checkpoint = resolve(str(demo_folder()) if is_demo else cast(str, settings.model))
-    folder = checkpoint.path
+    folder = checkpoint.folder
     return checkpoint, is_demo or (folder is not None and (folder / PROVENANCE_FILE).is_file())
 
 
@@ -97,32 +97,39 @@ class _Session:
     probes: Sequence[Probe]
     on_progress: Progress
     _model: HookedModel | None = field(default=None)
-    _seconds: float = 0.0
     _reused: int = 0
 
     def gather(self, needs: Sequence[Need]) -> Gathered:
+        try:
+            return self._gather(needs)
+        finally:
+            if self._model is not None:
+                self._model.close()
+
+    def _gather(self, needs: Sequence[Need]) -> Gathered:
         from filelock import FileLock
 
+        if self.checkpoint.folder is None:
+            # Nothing of it lies here yet, so it has no content to be keyed by: fetch it first. A key
+            # made of its name would serve an old recording once the hub holds other weights.
+            self._opened()
+            self.checkpoint = resolve(self.checkpoint.name)
         identity = self._identity()
         traces_folder = cache_dir() / "traces"
         traces_folder.mkdir(parents=True, exist_ok=True)
         recordings: dict[Need, store.Recording] = {}
         # Under xdist several workers want the same recording: the first makes it, the rest read it.
         with FileLock(traces_folder / f"{store.key(identity)[:32]}.lock"):
-            try:
-                for need in needs:
-                    folder = traces_folder / store.key(
-                        {**identity, "lens": need.lens, "kind": need.kind}
-                    )
-                    if store.exists(folder):
-                        recordings[need] = store.load(folder)
-                        self._reused += 1
-                    else:
-                        recordings[need] = self._record(need, recordings)
-                        store.save(folder, recordings[need])
-            finally:
-                if self._model is not None:
-                    self._model.close()
+            for need in needs:
+                folder = traces_folder / store.key(
+                    {**identity, "lens": need.lens, "kind": need.kind}
+                )
+                if store.exists(folder):
+                    recordings[need] = store.load(folder)
+                    self._reused += 1
+                else:
+                    recordings[need] = self._record(need, recordings)
+                    store.save(folder, recordings[need])
         lenses = dict.fromkeys(n.lens for n in needs)
         evidence = {lens: _evidence(lens, recordings) for lens in lenses}
         facts = recordings[needs[0]].facts
