@@ -108,6 +108,17 @@ def test_nodes_that_differ_by_token_are_recovered(
         assert recovered(find_stages(clusters=CLUSTERS, **given), critical, mutation)
 
 
+@pytest.mark.parametrize(
+    ("blocks", "start", "top", "mutation"), [(20, 5, 8, 15), (32, 18, 21, 27), (80, 30, 36, 50)]
+)
+def test_a_rise_may_take_some_states(blocks: int, start: int, top: int, mutation: int) -> None:
+    curve = np.interp(np.arange(blocks + 1), [start - 1, top], [0.0, 0.8])
+    curve[mutation:] = 0.4
+    noise = np.random.default_rng(blocks).normal(0, 0.08, (N, blocks + 1))
+    stages = find_stages(probability=np.clip(curve + noise, 0, 1), clusters=CLUSTERS)
+    assert recovered(stages, (start + top) // 2 + 1, mutation), stages.evidence
+
+
 def shape(kind: str, blocks: int, rng: np.random.Generator) -> np.ndarray:
     """[L+1] a curve within [0, 1] that has no three stages."""
     x = np.linspace(0, 1, blocks + 1)

@@ -22,6 +22,9 @@ SOFT_EDGE = 8
 """One point in this many may be left out beside the step when a stage's flatness is measured: real
 steps take a state or two. More than this lets smooth humps pass for plateaus."""
 
+BETWEEN = 0.15
+"""A point belongs to neither level when it is further than this share of the step from both."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepFit:
@@ -117,7 +120,7 @@ def fit_step(values: Floats, *, rises: bool, shortest: int) -> StepFit:
     )
 
 
-def unrest(values: Floats, fit: StepFit) -> tuple[Reals, Reals]:
+def unrest(values: Floats, fit: StepFit, *, soft: bool = False) -> tuple[Reals, Reals]:
     """How far each row moves within its first and second stage, as shares of the step.
 
     A step between two quiet stages gives values near zero. A ramp cut in three gives 0.29 (the standard
@@ -126,6 +129,8 @@ def unrest(values: Floats, fit: StepFit) -> tuple[Reals, Reals]:
     Args:
         values: [T, n] the rows that were fitted.
         fit: of these rows.
+        soft: whether the step may pass through a point on either side of the border that belongs to
+            neither level.
 
     Returns:
         Standard deviations of the first and the second stage over the step, [T] each; NaN for rows
@@ -136,6 +141,12 @@ def unrest(values: Floats, fit: StepFit) -> tuple[Reals, Reals]:
     first = place < border - border // SOFT_EDGE
     second = (place >= border + (end - border) // SOFT_EDGE) & (place < end)
     found = (fit.border > 0) & (fit.step > 0)
+    if soft:
+        height = np.where(found, fit.after - fit.before, 1.0)
+        way = (values - fit.before[:, None]) / height[:, None]
+        between = (way > BETWEEN) & (way < 1 - BETWEEN)
+        first &= ~(between & (place == border - 1) & (border > MIN_STAGE))
+        second &= ~(between & (place == border) & (end - border > MIN_STAGE))
     result = []
     for stage in (first, second):
         count = np.maximum(stage.sum(axis=1), 1)

@@ -23,15 +23,18 @@ from lvlm_audit.statistics import MIN_IMAGES
 
 MAX_UNREST = 0.15
 """A stage is flat when its standard deviation is at most this share of the step. A ramp cut into
-three has 0.29, a random walk of 9 to 80 steps falls below in under 4 % of draws, and 10 tokens with
-noise of 0.1 of the step have 0.04 (tests/test_stages.py)."""
+three has 0.29, a random walk of 9 to 80 steps falls below twice in under 5 % of draws, and 10 tokens
+with noise of 0.1 of the step have 0.04 (tests/test_stages.py)."""
 
 MAX_EARLY_UNREST = 0.25
 """The same for neighbour divergence before it collapses: it is large there, but nothing says that it
 is even. At this bound it still may not swing from nothing to its maximum and back."""
 
 MAX_WIDTH = 0.15
-"""A rise from 25 % to 75 % of its height that takes more than this share of the depth is a ramp."""
+"""A step from 25 % to 75 % of its height that takes more than this share of the depth is a ramp."""
+
+MIN_RISE_WIDTH = 2
+"""States that a rise may take in a model however shallow: one state half-way up is no ramp."""
 
 MAX_LOW = 0.5
 """After a collapse divergence is at most this share of what it was."""
@@ -94,7 +97,7 @@ def read_probability(
             NO_PATTERN,
             f"{name} gains {gain:.2f} over the depth; a rise needs at least {MIN_PEAK:g}.",
         )
-    if shape.width > MAX_WIDTH * blocks:
+    if shape.width > max(MIN_RISE_WIDTH, MAX_WIDTH * blocks):
         return reading(
             NO_PATTERN,
             _ramp("rise", shape, images),

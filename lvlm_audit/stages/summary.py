@@ -119,7 +119,8 @@ class Images:
         found = fit.border > 0
         if 2 * np.count_nonzero(found) <= len(names):
             return None
-        first, second = unrest(curves, fit)
+        # A rise may pass through a state or two; a collapse is sharp.
+        first, second = unrest(curves, fit, soft=rises)
         sign = 1.0 if rises else -1.0
         half_way = (fit.before + fit.after) / 2
         border = np.where(found, fit.border, np.nan).astype(np.float64)
