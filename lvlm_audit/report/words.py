@@ -86,7 +86,7 @@ def token(text: str, limit: int = 24) -> str:
     bare = cut.strip(" ")
     if not bare:
         return "␣" * min(len(cut), 3) if cut else "∅"
-    return visible(bare)
+    return clip(visible(bare), limit)
 
 
 def finite(value: object) -> float | None:

@@ -189,7 +189,7 @@ def _probes(count: int, tokens: int | None, blocks: int = 30) -> Audit:
 
 
 @pytest.mark.parametrize(
-    ("count", "tokens", "blocks"), [(400, None, 30), (60, 48, 30), (30, 512, 80), (3000, 3, 30)]
+    ("count", "tokens", "blocks"), [(400, None, 30), (60, 48, 30), (8, 512, 80), (3000, 3, 30)]
 )
 def test_a_page_of_many_or_long_answers_stays_small(count: int, tokens: int, blocks: int) -> None:
     rendered = html.render(_probes(count, tokens, blocks))

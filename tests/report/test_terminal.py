@@ -86,7 +86,7 @@ def test_hostile_text_neither_colours_nor_commands() -> None:
     assert "[bold red]markup" in show(documents.hostile("[bold red]markup"), width=200)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.text(alphabet=st.characters(), max_size=40))
 def test_any_text_prints(text: str) -> None:
     show(documents.hostile(text))
