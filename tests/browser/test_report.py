@@ -17,7 +17,7 @@ import pytest
 
 from lvlm_audit.document import Audit
 from lvlm_audit.report import html
-from tests.report import documents
+from tests.report import attacks, documents
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
@@ -111,7 +111,7 @@ def test_a_violated_policy_would_be_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "audit",
-    [documents.compared(), documents.hostile()],
+    [documents.compared(), attacks.hostile()],
     ids=["full", "hostile"],
 )
 def test_it_opens_without_a_word_on_the_console(audit: Audit, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ OVERFLOW = """(() => {
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize(
-    "audit", [documents.compared(), documents.hostile()], ids=["full", "hostile"]
+    "audit", [documents.compared(), attacks.hostile()], ids=["full", "hostile"]
 )
 def test_nothing_runs_out_of_the_page(audit: Audit, width: int, tmp_path: Path) -> None:
     seen = visit_framed(html.render(audit), tmp_path, width=width, ask=OVERFLOW).answer

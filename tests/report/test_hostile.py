@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lvlm_audit.document import Audit
 from lvlm_audit.report import html
-from tests.report import documents
+from tests.report import attacks, documents
 from tests.report.pages import Page, read
 
 TAGS = {
@@ -51,24 +51,24 @@ def assert_inert(audit: Audit) -> Page:
 
 
 def test_all_attacks_at_once() -> None:
-    page = assert_inert(documents.hostile())
+    page = assert_inert(attacks.hostile())
     assert "<script>alert(1)</script>" in page.text
     assert "⟨U+202E⟩" in page.text
 
 
-@pytest.mark.parametrize("attack", documents.ATTACKS, ids=range(len(documents.ATTACKS)))
+@pytest.mark.parametrize("attack", attacks.ATTACKS, ids=range(len(attacks.ATTACKS)))
 def test_each_attack_everywhere(attack: str) -> None:
-    assert_inert(documents.hostile(attack))
+    assert_inert(attacks.hostile(attack))
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet=st.characters(), max_size=60))
 def test_any_text_everywhere(text: str) -> None:
-    assert_inert(documents.hostile(text))
+    assert_inert(attacks.hostile(text))
 
 
 def test_hostile_text_is_isolated_from_its_surroundings() -> None:
-    rendered = html.render(documents.hostile("مرحبا"))
+    rendered = html.render(attacks.hostile("مرحبا"))
     body = rendered[rendered.index("<h1") : rendered.index("<script")]
     for found in re.finditer(r">([^<]*مرحبا[^<]*)<", body):
         opening = body[: found.start() + 1].rsplit("<", 1)[1]

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from lvlm_audit.document import Audit
 from lvlm_audit.report import terminal
-from tests.report import documents
+from tests.report import attacks, documents
 
 
 def show(audit: Audit, *, width: int = 80, encoding: str = "utf-8", colour: bool = False) -> str:
@@ -49,7 +49,7 @@ def test_verdict_model_stages_findings_and_files() -> None:
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp437"])
 def test_every_width_and_encoding(width: int, encoding: str) -> None:
-    for audit in (documents.audit(), documents.hostile(), documents.empty()):
+    for audit in (documents.audit(), attacks.hostile(), documents.empty()):
         text = show(audit, width=width, encoding=encoding)
         assert max(cell_len(line) for line in text.splitlines()) <= width
 
@@ -77,20 +77,20 @@ def test_a_console_that_only_collects_can_be_told_the_terminals_encoding() -> No
 
 
 def test_hostile_text_neither_colours_nor_commands() -> None:
-    text = show(documents.hostile(), colour=False)
+    text = show(attacks.hostile(), colour=False)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
     for attack in ("[bold red]markup[/bold red]", "\x1b]8;;http://evil.example"):
-        coloured = show(documents.hostile(attack), colour=True)
+        coloured = show(attacks.hostile(attack), colour=True)
         without_style = re.sub("\x1b\\[[0-9;]*m", "", coloured)
         assert "\x1b" not in without_style
-    assert "[bold red]markup" in show(documents.hostile("[bold red]markup"), width=200)
+    assert "[bold red]markup" in show(attacks.hostile("[bold red]markup"), width=200)
 
 
 @settings(max_examples=8, deadline=None)
 @given(st.text(alphabet=st.characters(), max_size=40))
 def test_any_text_prints(text: str) -> None:
-    show(documents.hostile(text))
-    show(documents.hostile(text), encoding="ascii")
+    show(attacks.hostile(text))
+    show(attacks.hostile(text), encoding="ascii")
 
 
 def test_no_finding_is_said_loudly() -> None:
