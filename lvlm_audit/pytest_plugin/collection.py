@@ -12,6 +12,7 @@ from lvlm_audit.audit.conclude import decides
 from lvlm_audit.document import Finding, Severity, Verdict
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.pytest_plugin.session import SESSION
+from lvlm_audit.pytest_plugin.xdist import asked_for
 from lvlm_audit.spec.check import Check
 from lvlm_audit.spec.suite import load_file
 
@@ -43,7 +44,8 @@ class CheckFileCollector(pytest.File):
             loaded = load_file(self.path)
         except LvlmAuditError as error:
             raise self.CollectError(str(error)) from error
-        if loaded.opt_in and not self.session.isinitpath(self.path):
+        # Not `isinitpath`: pytest drops a file from its arguments when its folder is named as well.
+        if loaded.opt_in and self.path.resolve() not in asked_for(self.config)[0]:
             return
         for check in loaded.checks:
             yield CheckItem.from_parent(self, name=check.name, check=check)

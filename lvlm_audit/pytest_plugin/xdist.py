@@ -29,7 +29,7 @@ def asked_for(config: pytest.Config) -> tuple[set[Path], set[Path]]:
     """
     files, folders = set(), set()
     for argument in config.args:
-        path = config.invocation_params.dir / argument.split("::")[0]
+        path = (config.invocation_params.dir / argument.split("::")[0]).resolve()
         if path.is_dir():
             if check_files(path):
                 folders.add(path)
