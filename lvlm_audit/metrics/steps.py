@@ -145,8 +145,9 @@ def unrest(values: Floats, fit: StepFit, *, soft: bool = False) -> tuple[Reals, 
         height = np.where(found, fit.after - fit.before, 1.0)
         way = (values - fit.before[:, None]) / height[:, None]
         between = (way > BETWEEN) & (way < 1 - BETWEEN)
-        first &= ~(between & (place == border - 1) & (border > MIN_STAGE))
-        second &= ~(between & (place == border) & (end - border > MIN_STAGE))
+        # Each stage keeps more points than it needs.
+        first &= ~(between & (place == border - 1) & (border > MIN_STAGE + 1))
+        second &= ~(between & (place == border) & (end - border > MIN_STAGE + 1))
     result = []
     for stage in (first, second):
         count = np.maximum(stage.sum(axis=1), 1)
