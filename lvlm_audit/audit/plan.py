@@ -57,7 +57,9 @@ class Settings:
                 f"--lvlm-max-new-tokens {self.max_new_tokens} records nothing; give at least 1."
             )
         if self.batch_size < 1:
-            raise UsageError(f"a batch of {self.batch_size} probes is empty; give at least 1.")
+            raise UsageError(f"--lvlm-batch-size {self.batch_size} is empty; give at least 1.")
+        if self.seed < 0:
+            raise UsageError(f"--lvlm-seed {self.seed} is negative; give 0 or more.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,13 @@ class AuditSession:
             return
         self._files = set(files)
         try:
-            for target in self._targets():
+            targets = self._targets()
+            for target in targets:
                 check_writable(target)
+            if len({t.resolve() for t in targets}) < len(targets):
+                raise UsageError(
+                    f"--lvlm-report and --lvlm-json name the same file {str(targets[0])!r}. Name two."
+                )
             self._baseline = self._load_baseline()
             self._judge()
         except LvlmAuditError as error:
