@@ -217,7 +217,7 @@ class TokenReading:
     leader_probability: list[float]
     """[S]"""
     grounding: list[float] | None
-    """[S] JSD with and without its own image, bits; None where not recorded."""
+    """[S] JSD between its own image and another probe's, bits; None where not recorded."""
     onset: int | None
     critical: int | None
     settle: int | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,5 +32,6 @@ def show(session: AuditSession, terminal: pytest.TerminalReporter) -> None:
         no_color=not terminal.hasmarkup,
         legacy_windows=False,
     )
-    summary(session.audit, console, written=session.written)
+    # The console writes to memory, so it cannot know what the real terminal can show.
+    summary(session.audit, console, written=session.written, encoding=sys.stdout.encoding)
     terminal.write(text.getvalue())

@@ -287,9 +287,10 @@ def _reduce_token(
     last = p[-1]
     mark = y.index_select(-1, emitted.view(1))
     sums = _sums(y, scratch, mark)
-    if bool(sums.with_last.isnan().any() | sums.information.isnan().any()):
-        # A probability that is exactly zero made 0 * -inf; rare enough to look again rather than to
-        # pass over all of memory beforehand. True NaN stays.
+    mixed = sums.with_next.sum() + sums.with_last.sum() + sums.information.sum()
+    if bool(mixed.isnan()):
+        # A probability that is exactly zero in both states of a pair made 0 * -inf; rare enough to
+        # look again rather than to pass over all of memory beforehand. True NaN stays.
         p.clamp_min_(FLOOR)
         y.clamp_min_(-1e4)
         sums = _sums(y, scratch, mark)
