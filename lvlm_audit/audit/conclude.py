@@ -87,8 +87,10 @@ def conclude(
 
 def _verdict(found: Sequence[Finding]) -> tuple[Verdict, str]:
     errors = [f for f in found if f.severity is Severity.ERROR]
-    if all(f.verdict is Verdict.NOT_APPLICABLE for f in found):
-        return Verdict.FAIL, "Nothing could be judged: no check is applicable to these answers."
+    # A gate must not turn green without having judged: warnings alone decide nothing.
+    if all(f.verdict is Verdict.NOT_APPLICABLE for f in errors or found):
+        kind = "deciding check" if errors else "check"
+        return Verdict.FAIL, f"Nothing could be judged: no {kind} is applicable to these answers."
     against = [f for f in errors if decides(f)]
     warned = [f for f in found if f.severity is Severity.WARN and f.verdict is Verdict.FAIL]
     open_ = [f for f in found if f.verdict is Verdict.INCONCLUSIVE]

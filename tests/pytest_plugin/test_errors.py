@@ -8,6 +8,7 @@ import pytest
 
 from lvlm_audit.demo.assemble import ADAPTER_FOLDER
 from lvlm_audit.errors import RecordingError
+from tests.pytest_plugin.lab import QUIET
 
 TARGETS = ("--lvlm-report", "r.html", "--lvlm-json", "a.json")
 
@@ -61,7 +62,7 @@ class TestModel:
         assert project.recorded == []
 
     def test_without_a_model_the_missing_demo_says_how_to_get_it(self, project):
-        result = project.pytester.runpytest_inprocess("-p", "no:cacheprovider", *TARGETS)
+        result = project.pytester.runpytest_inprocess(*QUIET, *TARGETS)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         # Before the adapter is trained and committed, the message says that instead.
         remedy = (

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 
+from tests.pytest_plugin.lab import QUIET
+
 HEAVY = ("torch", "transformers", "numpy", "scipy", "PIL", "rich", "jinja2", "safetensors")
 
 CONFTEST = """
@@ -72,7 +74,7 @@ def test_it_is_installed_as_a_plugin():
 
 
 def test_our_options_do_not_shadow_anybody_elses(pytester):
-    result = pytester.runpytest_inprocess("--help")
+    result = pytester.runpytest_inprocess(*QUIET, "--help")
     ours = [line for line in result.outlines if "--lvlm" in line]
     assert len(ours) >= 12
     assert all(line.strip().startswith("--lvlm-") for line in ours)

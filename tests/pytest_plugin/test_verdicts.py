@@ -72,7 +72,7 @@ def test_all_not_applicable_exits_1(lab, workers):
     result, audit = lab.audit(*workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert audit["verdict"] == "fail"
-    assert "no check is applicable" in audit["headline"]
+    assert "no deciding check is applicable" in audit["headline"]
 
 
 def test_no_eligible_token_exits_1_and_writes_nothing(lab):

@@ -1,0 +1,83 @@
+"""Planning: which recordings a suite needs; settings that cannot be used; the other image."""
+
+from __future__ import annotations
+
+import pytest
+
+from lvlm_audit import suite
+from lvlm_audit.audit.gather import other_images
+from lvlm_audit.audit.plan import Need, Settings, plan
+from lvlm_audit.errors import UsageError
+from lvlm_audit.probes.probe import ImageSource, Probe
+
+
+class TestPlan:
+    def test_the_default_suite_needs_all_three_kinds_answers_first(self):
+        assert plan(suite().checks, "normed") == [
+            Need("normed", "answers"),
+            Need("normed", "answer pairs"),
+            Need("normed", "reference pairs"),
+        ]
+
+    def test_answers_through_the_runs_lens_are_always_there_and_first(self):
+        assert plan([], "normed") == [Need("normed", "answers")]
+        assert plan(suite("paper").checks, "normed") == [
+            Need("normed", "answers"),
+            Need("raw", "answers"),
+        ]
+
+    def test_a_check_without_a_lens_follows_the_run(self):
+        assert {n.lens for n in plan(suite().checks, "raw")} == {"raw"}
+
+    def test_replays_come_after_the_answers_they_replay(self):
+        for lens in ("normed", "raw"):
+            needs = plan([*suite().checks, *suite("paper").checks], lens)
+            for need in needs:
+                assert needs.index(Need(need.lens, "answers")) <= needs.index(need)
+            assert len(set(needs)) == len(needs)
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"lens": "tuned"}, "--lvlm-lens 'tuned' is not one of normed, raw"),
+            ({"dtype": "int8"}, "--lvlm-dtype 'int8' is not one of"),
+            ({"device": "gpu"}, "--lvlm-device 'gpu' is not a device"),
+            ({"max_new_tokens": 0}, "--lvlm-max-new-tokens 0 records nothing"),
+            ({"batch_size": 0}, "--lvlm-batch-size 0 is empty"),
+            ({"seed": -1}, "--lvlm-seed -1 is negative"),
+        ],
+    )
+    def test_values_that_cannot_be_used(self, fields, message):
+        with pytest.raises(UsageError, match=message):
+            Settings(**fields)
+
+    def test_a_device_may_have_an_index(self):
+        assert Settings(device="cuda:1").device == "cuda:1"
+
+
+def probe(name: str, cluster: str, image: bool = True) -> Probe:
+    source = ImageSource(cluster, data=cluster.encode()) if image else None
+    return Probe(name, "What?", source, cluster)
+
+
+def names(*probes: Probe) -> list[str | None]:
+    return [None if i is None else i.name for i in other_images(probes)]
+
+
+class TestOtherImages:
+    def test_the_next_probe_that_shows_another_image_cyclically(self):
+        assert names(probe("a", "x"), probe("b", "y"), probe("c", "z")) == ["y", "z", "x"]
+
+    def test_never_the_same_image(self):
+        assert names(probe("a", "x"), probe("b", "x"), probe("c", "y")) == ["y", "y", "x"]
+
+    def test_none_where_all_show_one_image(self):
+        assert names(probe("a", "x"), probe("b", "x")) == [None, None]
+        assert names(probe("a", "x")) == [None]
+        assert names() == []
+
+    def test_probes_without_image_neither_get_nor_give_one(self):
+        found = names(probe("a", "x"), probe("b", "y", image=False), probe("c", "z"))
+        assert found == ["z", None, "x"]
