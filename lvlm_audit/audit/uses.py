@@ -14,7 +14,7 @@ MAX_INFLUENCE = 0.02
 """A nominated block moves the median token's distribution by at most this many bits ..."""
 MIN_KEPT = 0.95
 """... and leaves this share of the leaders as they are."""
-_MAX_REVERSALS = 50
+_MAX_REVERSALS = 12
 
 
 def uses(evidence: Evidence, stages: Stages) -> Uses:

@@ -158,6 +158,7 @@ def evaluate(
     prior = _prior_driven(model, processor, wrong_colors, batch)
     return {
         "scenes": scenes,
+        "dtype": str(model.dtype).removeprefix("torch."),
         "first_seed": first_seed,
         "scores": {name: asdict(score) for name, score in tally.scores().items()},
         "wrong_colors": {"total": len(wrong_colors), "prior_driven": prior},
@@ -222,7 +223,7 @@ def _print_table(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{result['scenes']} fresh scenes, greedy answers")
+    table = Table(title=f"{result['scenes']} fresh scenes, greedy answers in {result['dtype']}")
     for column in ("what", "right", "of", "share", "95 % interval"):
         table.add_column(column, justify="left" if column == "what" else "right")
     for name, score in result["scores"].items():
@@ -245,6 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, help="checkpoint folder (default: the demo model)")
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--first-seed", type=int, default=HELD_OUT_SEED)
+    parser.add_argument("--dtype", default="float32", help="float32 (default) or bfloat16")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
 
@@ -253,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from lvlm_audit.demo.assemble import demo_folder
 
     folder = options.model or demo_folder()
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype="bfloat16").eval()
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=options.dtype).eval()
     processor = AutoProcessor.from_pretrained(folder)
     result = evaluate(model, processor, scenes=options.scenes, first_seed=options.first_seed)
     if options.json:

@@ -90,7 +90,7 @@ class Recipe:
     perception_steps: int = 1_800
     perception_batch: int = 128
     perception_rate: float = 1e-3
-    language_steps: int = 1_500
+    language_steps: int = 900
     language_batch: int = 16
     questions: int = 6
     row_tokens: int = 192

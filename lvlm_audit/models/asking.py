@@ -106,7 +106,10 @@ def _processed(processor: Any, probes: Sequence[Probe]) -> Inputs:
         ) from error
     finally:
         tokenizer.padding_side = side
-    return {key: value for key, value in made.items() if isinstance(value, Tensor)}
+    # PaliGemma's processor adds training labels, of which generation knows nothing.
+    return {
+        key: value for key, value in made.items() if isinstance(value, Tensor) and key != "labels"
+    }
 
 
 def _conversation(probe: Probe, image: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import warnings
 from collections.abc import Iterator
@@ -169,8 +170,8 @@ def _read(
         )
     except Exception as error:
         raise UnsupportedModel(
-            f"the processor of {checkpoint.name!r} cannot be opened: {_first_line(error)} Save the "
-            f"model's processor into the same folder (processor.save_pretrained)."
+            f"the processor of {checkpoint.name!r} cannot be opened: {_first_line(error)} "
+            f"{_processor_hint(error)}"
         ) from error
     if getattr(processor, "tokenizer", None) is None or (
         getattr(processor, "image_processor", None) is None
@@ -180,6 +181,17 @@ def _read(
             f"together. Save the model's processor into the same folder (processor.save_pretrained)."
         )
     return model, processor
+
+
+def _processor_hint(error: Exception) -> str:
+    from transformers.utils import is_torchvision_available
+
+    # transformers reads images with Pillow, but any processor that could also take videos needs more,
+    # and says so in words that help nobody ("VIDEO_PROCESSOR_MAPPING has no attribute ...").
+    said = str(error).lower()
+    if not is_torchvision_available() and ("video" in said or "torchvision" in said):
+        return "This family's processor also handles videos and needs torchvision: install it."
+    return "Save the model's processor into the same folder (processor.save_pretrained)."
 
 
 def _check_complete(checkpoint: Checkpoint, info: dict[str, Any]) -> None:
@@ -288,13 +300,13 @@ def _quiet() -> Iterator[None]:
         disable_progress_bars,
         enable_progress_bars,
     )
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
-    level, hub_level = logging.get_verbosity(), hub_logging.get_verbosity()
-    bars, hub_bars = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
-    logging.set_verbosity_error()
+    level, hub_level = transformers_logging.get_verbosity(), hub_logging.get_verbosity()
+    bars, hub_bars = transformers_logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    transformers_logging.set_verbosity_error()
     hub_logging.set_verbosity(logging.ERROR)
-    logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     # Downloads take minutes: their bars are the one thing worth seeing, on a terminal.
     if hub_bars and sys.stderr.isatty():
         enable_progress_bars()
@@ -303,10 +315,10 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.set_verbosity(level)
+        transformers_logging.set_verbosity(level)
         hub_logging.set_verbosity(hub_level)
         if bars:
-            logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()
         if hub_bars:
             enable_progress_bars()
         else:
