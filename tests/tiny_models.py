@@ -60,9 +60,7 @@ def _trained(vocabulary: int, specials: tuple[str, ...]) -> str:
     return str(made.to_str())
 
 
-def tokenizer(
-    vocabulary: int = 384, extra: tuple[str, ...] = ("<image>",), **named: str
-) -> Any:
+def tokenizer(vocabulary: int = 384, extra: tuple[str, ...] = ("<image>",), **named: str) -> Any:
     """Byte-level BPE with bos 0, eos 1, pad 2 and the extra special tokens from 3 on."""
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
@@ -98,7 +96,9 @@ def lively(model: Any, seed: int = 0) -> Any:
     return model.eval()
 
 
-def decoder(width: int, blocks: int, vocabulary: int, *, tied: bool = False, **more: Any) -> dict[str, Any]:
+def decoder(
+    width: int, blocks: int, vocabulary: int, *, tied: bool = False, **more: Any
+) -> dict[str, Any]:
     """What the configurations of most decoders have in common."""
     return {
         "hidden_size": width,
@@ -117,7 +117,12 @@ def decoder(width: int, blocks: int, vocabulary: int, *, tied: bool = False, **m
     }
 
 
-_EYE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+_EYE = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
 
 
 def llava(
@@ -284,9 +289,7 @@ def idefics3() -> Pair:
     images = Idefics3ImageProcessorPil(
         size={"longest_edge": 56}, max_image_size={"longest_edge": 28}
     )
-    processor = Idefics3Processor(
-        images, words, image_seq_len=4, chat_template=template("<image>")
-    )
+    processor = Idefics3Processor(images, words, image_seq_len=4, chat_template=template("<image>"))
     config = Idefics3Config(
         text_config=LlamaConfig(**decoder(40, 11, len(words))),
         vision_config={**_EYE, "image_size": 28, "patch_size": 7},

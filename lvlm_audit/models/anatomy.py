@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lvlm_audit.errors import UnsupportedModel
+from lvlm_audit.errors import ModelBroken, UnsupportedModel
 from lvlm_audit.models.hooks import hooks_restored, residual
 
 # Configuration keys under which architectures declare what follows the head. They are suggestions:
@@ -92,6 +92,7 @@ def dissect(model: Any, inputs: Mapping[str, Tensor]) -> Anatomy:
         inputs: a short forward pass's keyword arguments; `input_ids` [1, n] at least.
 
     Raises:
+        ModelBroken: the model computes NaN.
         UnsupportedModel: a part is not where any causal decoder keeps it; the message says what was
             seen instead.
     """
@@ -242,6 +243,14 @@ def _watch(
         raise UnsupportedModel(
             f"the blocks of {_name(model)} hand on {sorted(shapes)}, not one residual stream "
             f"[batch, positions, width]. This lens cannot read it."
+        )
+    assert run.logits is not None
+    if bool(run.logits.isnan().any()):
+        first = next((j for j, s in enumerate(run.states, 1) if bool(s.isnan().any())), None)
+        where = "its logits" if first is None else f"state {first}"
+        raise ModelBroken(
+            f"{_name(model)} computes NaN, first in {where}: its weights or its dtype ({model.dtype}) "
+            f"are unusable. Try dtype float32; if NaN remains, the checkpoint is broken."
         )
     if run.head_in is None or run.head_out is None:
         raise UnsupportedModel(

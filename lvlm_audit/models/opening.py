@@ -287,7 +287,9 @@ def _model_type(folder: Path) -> str | None:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # transformers puts whole paragraphs on one line; the first sentence says what happened.
     line = lines[0] if lines else type(error).__name__
+    line = line if len(line) <= 240 else line[:240].rpartition(" ")[0] + " ..."
     return line if line.endswith((".", "!", "?")) else line + "."
 
 
@@ -303,7 +305,10 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging as transformers_logging
 
     level, hub_level = transformers_logging.get_verbosity(), hub_logging.get_verbosity()
-    bars, hub_bars = transformers_logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    bars, hub_bars = (
+        transformers_logging.is_progress_bar_enabled(),
+        not are_progress_bars_disabled(),
+    )
     transformers_logging.set_verbosity_error()
     hub_logging.set_verbosity(logging.ERROR)
     transformers_logging.disable_progress_bar()

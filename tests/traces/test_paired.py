@@ -1,0 +1,123 @@
+"""The paired recorder against two separate runs of transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+
+from lvlm_audit.errors import RecordingError, UsageError
+from lvlm_audit.models.hooked import HookedModel
+from lvlm_audit.models.opening import hook
+from lvlm_audit.probes.probe import Probe
+from lvlm_audit.traces.paired import record_pairs, reference_ids
+from tests import reference, tiny_models
+
+TEXTS = [[40, 41, 42], [50, 51], [60, 61, 62, 63]]
+
+
+@pytest.fixture(scope="module")
+def llava() -> HookedModel:
+    return hook(*tiny_models.llava())
+
+
+def distributions(hooked: HookedModel, probe: Probe, text: list[int]) -> np.ndarray:
+    """[T, S, V] log-probabilities of a text after a probe's prompt, in one forward pass."""
+    inputs = hooked.inputs([probe])
+    ids = torch.cat([inputs["input_ids"], torch.tensor([text])], dim=1)
+    out = hooked.model(
+        input_ids=ids,
+        pixel_values=inputs.get("pixel_values"),
+        attention_mask=torch.ones_like(ids),
+        output_hidden_states=True,
+    )
+    at = slice(-len(text) - 1, -1)
+    states = torch.stack([s[0, at] for s in out.hidden_states], dim=1).detach().double().numpy()
+    model: Any = hooked.model
+    return reference.distributions(states, model.model.language_model.norm, model.lm_head)
+
+
+def test_a_pair_is_two_runs_of_the_same_text(llava: HookedModel) -> None:
+    probes = tiny_models.probes(3)
+    others = [probes[(i + 1) % 3].image for i in range(3)]
+    pairs = record_pairs(llava, probes, TEXTS, others, condition="another image", batch_size=2)
+    for pair, probe, text, image in zip(pairs, probes, TEXTS, others, strict=True):
+        assert (pair.asked.id, pair.condition, pair.text) == (probe.id, "another image", "answer")
+        assert pair.token_ids.tolist() == text
+        changed = Probe(probe.id, probe.prompt, image, probe.cluster)
+        p, q = (distributions(llava, asked, text) for asked in (probe, changed))
+        exact = [
+            [reference.jsd(np.exp(p[i, j]), np.exp(q[i, j])) for j in range(p.shape[1])]
+            for i in range(len(text))
+        ]
+        np.testing.assert_allclose(pair.divergence, exact, rtol=5e-3, atol=1e-5)
+        rows = np.arange(len(text))
+        own = np.stack([x[rows, -1, text] for x in (p, q)]) / np.log(2)
+        np.testing.assert_allclose(pair.log2_probability, own, rtol=1e-3, atol=1e-3)
+
+
+def test_state_0_of_a_pair_never_differs(llava: HookedModel) -> None:
+    """Both runs say the same words, and an embedding knows nothing of the image."""
+    probes = tiny_models.probes(2)
+    others = [probes[1].image, probes[0].image]
+    for pair in record_pairs(llava, probes, TEXTS[:2], others, condition="x"):
+        assert (pair.divergence[:, 0] == 0).all()
+        assert pair.divergence[:, -1].max() > 1e-3
+
+
+def test_the_same_image_makes_no_difference(llava: HookedModel) -> None:
+    probes = tiny_models.probes(2)
+    pairs = record_pairs(llava, probes, TEXTS[:2], [p.image for p in probes], condition="none")
+    assert all(float(pair.divergence.max()) < 1e-9 for pair in pairs)
+
+
+def test_no_image_is_a_condition_too(llava: HookedModel) -> None:
+    probes = tiny_models.probes(2)
+    (pair, _) = record_pairs(llava, probes, TEXTS[:2], [None, None], condition="without image")
+    blind = Probe("x", probes[0].prompt, None, "c")
+    p, q = (distributions(llava, asked, TEXTS[0]) for asked in (probes[0], blind))
+    assert pair.divergence[0, -1] == pytest.approx(
+        reference.jsd(np.exp(p[0, -1]), np.exp(q[0, -1])), rel=1e-2
+    )
+
+
+@pytest.mark.parametrize("family", ["qwen2.5-vl", "idefics3", "internvl", "paligemma"])
+def test_images_of_other_sizes_are_aligned_at_the_text(family: str) -> None:
+    """Another image may expand to another number of tokens; the text stands at the end of both."""
+    hooked = hook(*tiny_models.FAMILIES[family]())
+    probes = tiny_models.probes(2)
+    big = tiny_models.picture(9, (112, 56))
+    pairs = record_pairs(hooked, probes, TEXTS[:2], [big, big], condition="a larger image")
+    for pair, probe, text in zip(pairs, probes, TEXTS[:2], strict=True):
+        model: Any = hooked.model
+        for run, asked in enumerate((probe, Probe(probe.id, probe.prompt, big, probe.cluster))):
+            # The first token follows the prompt alone, which any family can be asked directly.
+            logits = model(**hooked.inputs([asked])).logits[0, -1]
+            own = log_softmax(logits.detach().double().numpy())[text[0]] / np.log(2)
+            assert pair.log2_probability[run, 0] == pytest.approx(own, rel=1e-3, abs=1e-3)
+
+
+def test_a_reference_answer_continues_the_prompt(llava: HookedModel) -> None:
+    probe = tiny_models.probes(1)[0]
+    ids = reference_ids(llava, probe)
+    prompt = llava.inputs([probe])["input_ids"][0].tolist()
+    text = llava.tokenizer.decode(prompt + ids)
+    # The template ends in "ASSISTANT:", so the answer begins a word of its own.
+    assert text.endswith("ASSISTANT: A red circle.")
+    assert not set(ids) & set(llava.tokenizer.all_special_ids)
+    assert prompt + ids == llava.tokenizer.encode(text)
+
+
+def test_a_missing_reference_names_its_probe(llava: HookedModel) -> None:
+    probe = Probe("mute", "What?", tiny_models.picture(), "c")
+    with pytest.raises(RecordingError, match="mute.*reference answer"):
+        reference_ids(llava, probe)
+
+
+def test_lengths_must_agree(llava: HookedModel) -> None:
+    probes = tiny_models.probes(2)
+    with pytest.raises(UsageError, match="2 and 1"):
+        record_pairs(llava, probes, TEXTS[:2], [None], condition="x")
