@@ -29,6 +29,8 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
     "count": {word: word for word in ("no", "one", "two", "three")},
     "verdict": {"yes": "yes", "no": "no"},
 }
+#: Kinds of question whose answer turns on one word, with that word's role.
+_ONE_WORD: Final[dict[str, str]] = {"color": "color", "count": "count", "yes_no": "verdict"}
 #: Role -> kinds of question it is scored in. In the others the word only echoes the question.
 _SCORED: Final[dict[str, tuple[str, ...]]] = {
     "color": ("description", "color"),
@@ -135,8 +137,8 @@ def evaluate(
         batch: Questions per `generate`.
 
     Returns:
-        JSON-ready: `scores` by name, `exact` answers by kind of question, `wrong_colors` with the
-        prior-driven ones among them, and `examples` of wrong answers.
+        JSON-ready: `scores` by name, `wrong` answers by kind of question with the prior-driven
+        ones among them (the model says the same word without the picture), and `examples`.
     """
     asked = [
         (index, question)
@@ -146,22 +148,28 @@ def evaluate(
     # Alike in length means little padding.
     asked.sort(key=lambda pair: (pair[1].kind, len(pair[1].text)))
     tally = _Tally()
-    wrong_colors: list[tuple[Question, str]] = []
+    wrong: dict[str, list[tuple[Question, str]]] = {kind: [] for kind in _ONE_WORD}
     for start in range(0, len(asked), batch):
         part = asked[start : start + batch]
         images = [draw_scene(make_scene(first_seed + index)) for index, _ in part]
         answers = generate_answers(model, processor, [q.text for _, q in part], images)
         for (_, question), answer in zip(part, answers, strict=True):
             tally.add(question, answer)
-            if question.kind == "color" and not all(word_hits(question, answer, "color")):
-                wrong_colors.append((question, answer))
-    prior = _prior_driven(model, processor, wrong_colors, batch)
+            role = _ONE_WORD.get(question.kind)
+            if role is not None and not word_hits(question, answer, role)[0]:
+                wrong[question.kind].append((question, answer))
     return {
         "scenes": scenes,
         "dtype": str(model.dtype).removeprefix("torch."),
         "first_seed": first_seed,
         "scores": {name: asdict(score) for name, score in tally.scores().items()},
-        "wrong_colors": {"total": len(wrong_colors), "prior_driven": prior},
+        "wrong": {
+            kind: {
+                "total": len(answers),
+                "prior_driven": _prior_driven(model, processor, answers, batch),
+            }
+            for kind, answers in wrong.items()
+        },
         "examples": tally.examples,
     }
 
@@ -174,13 +182,14 @@ def _questions_of(seed: int) -> list[Question]:
 def _prior_driven(
     model: Any, processor: Any, wrong: Sequence[tuple[Question, str]], batch: int
 ) -> int:
-    """How many wrong colours the model also says when it sees no picture."""
+    """How many wrong words the model also says when it sees no picture."""
     same = 0
     for start in range(0, len(wrong), batch):
         part = wrong[start : start + batch]
         blind = generate_answers(model, processor, [q.text for q, _ in part], None)
-        for (_, seeing), unseeing in zip(part, blind, strict=True):
-            said, guessed = said_words(seeing, "color")[:1], said_words(unseeing, "color")[:1]
+        for (question, seeing), unseeing in zip(part, blind, strict=True):
+            role = _ONE_WORD[question.kind]
+            said, guessed = said_words(seeing, role)[:1], said_words(unseeing, role)[:1]
             same += bool(said) and said == guessed
     return same
 
@@ -233,11 +242,11 @@ def _print_table(result: dict[str, Any]) -> None:
         )
     console = Console()
     console.print(table)
-    wrong = result["wrong_colors"]
-    console.print(
-        f"wrong answers to colour questions: {wrong['total']}, "
-        f"of them prior-driven (same colour without the picture): {wrong['prior_driven']}"
-    )
+    for kind, wrong in result["wrong"].items():
+        console.print(
+            f"wrong answers to {kind} questions: {wrong['total']}, of them prior-driven "
+            f"(the same word without the picture): {wrong['prior_driven']}"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
