@@ -226,6 +226,7 @@ class _Session:
             condition=OTHER_IMAGE,
             text="answer" if need.kind == "answer pairs" else "reference",
             lens=need.lens,
+            last_state_only=need.kind == "reference pairs",
             batch_size=self.settings.batch_size,
             on_progress=lambda n, total, _: self.on_progress(
                 f"replaying {what}s with other images", n, total

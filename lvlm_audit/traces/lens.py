@@ -36,10 +36,10 @@ TOP_K = 5
 NUCLEUS_P = 0.9
 NUCLEUS_MAX = 10
 
-CHUNK_BYTES = 80 * 2**20
+CHUNK_BYTES = 96 * 2**20
 """Float32 logits of one chunk, whatever the vocabulary; one token is read even if it is more."""
 
-_SLICE = 4096
+_SLICE = 8192
 """Vocabulary entries reduced at a time: [S, 4096] float32 is about half a MB, a share of an L2 cache."""
 
 _BLOCK = 64
@@ -146,16 +146,16 @@ class Lens:
         """Two runs of the same tokens, read together.
 
         Args:
-            base: [n, S, d] states of the first run.
-            other: [n, S, d] states of the second.
+            base: [n, S, d] states of the first run; some of the last ones will do, down to S = 1.
+            other: [n, S, d] the same states of the second.
             emitted: [n] ids both runs were made to say.
 
         Returns:
             [n, S] JSD between the runs' distributions at each state, bits, and [2, n] log2 of the
             emitted token's probability at state L.
         """
-        n = base.shape[0]
-        divergence = np.empty((n, self.states), np.float32)
+        n, depth = base.shape[:2]
+        divergence = np.empty((n, depth), np.float32)
         surprise = np.empty((2, n), np.float32)
         # Runs are interleaved, so that both of a token are in one chunk.
         both = torch.stack([base, other], dim=1).flatten(0, 1)
@@ -170,15 +170,15 @@ class Lens:
 
     def _chunks(self, states: Tensor, multiple: int = 1) -> Iterator[tuple[slice, Tensor]]:
         """Chunks of tokens and their logits [m, S, V]; every chunk overwrites the last one's."""
-        n = states.shape[0]
-        size = max(multiple, self.chunk_tokens // multiple * multiple)
-        buffer = self._room(min(n, size) * self.states)
+        n, depth = states.shape[:2]
+        size = max(multiple, self.chunk_tokens * self.states // depth // multiple * multiple)
+        buffer = self._room(min(n, size) * depth)
         for start in range(0, n, size):
             chunk = slice(start, min(n, start + size))
             rows = self.prepared(states[chunk])
-            out = buffer[: rows.shape[0] * self.states]
+            out = buffer[: rows.shape[0] * depth]
             self.readout.logits(rows.flatten(0, 1), out)
-            yield chunk, out.unflatten(0, (rows.shape[0], self.states))
+            yield chunk, out.unflatten(0, (rows.shape[0], depth))
 
     def _room(self, rows: int) -> Tensor:
         """Memory for that many rows of logits, kept from call to call.

@@ -37,6 +37,7 @@ def record_pairs(
     condition: str,
     text: Literal["answer", "reference"] = "answer",
     lens: LensName = "normed",
+    last_state_only: bool = False,
     batch_size: int = DEFAULT_BATCH_SIZE,
     on_progress: OnProgress | None = None,
 ) -> list[PairedTrace]:
@@ -53,6 +54,8 @@ def record_pairs(
         condition: what the second run changed, for the report.
         text: whose words `texts` are.
         lens: as in `record`.
+        last_state_only: read state L alone, which is all that likelihoods need and costs 1/S of the lens;
+            the paired traces then have S = 1.
         batch_size: probes run together.
         on_progress: called after each batch.
 
@@ -65,7 +68,17 @@ def record_pairs(
     """
     others = [replace(p, image=i) for p, i in zip_equal(probes, other_images)]
     return _pairs(
-        model, model, probes, others, texts, condition, text, lens, batch_size, on_progress
+        model,
+        model,
+        probes,
+        others,
+        texts,
+        condition,
+        text,
+        lens,
+        last_state_only,
+        batch_size,
+        on_progress,
     )
 
 
@@ -125,10 +138,12 @@ def _pairs(
     condition: str,
     text: Literal["answer", "reference"],
     lens: LensName,
+    last_state_only: bool,
     batch_size: int,
     on_progress: OnProgress | None,
 ) -> list[PairedTrace]:
     reader = Lens(base.anatomy, lens)
+    read = slice(-1, None) if last_state_only else slice(None)
     words = Texts(base)
     made: list[PairedTrace] = []
     said = [list(map(int, row)) for row, _ in zip_equal(texts, probes)]
@@ -143,7 +158,7 @@ def _pairs(
                 second += forced_states(other, group, said[start : start + len(group)])[0]
             ids = np.array([i for row in said[here] for i in row], np.int64)
             divergence, surprise = reader.compare(
-                torch.cat(first), torch.cat(second), torch.from_numpy(ids)
+                torch.cat(first)[:, read], torch.cat(second)[:, read], torch.from_numpy(ids)
             )
         start = 0
         for probe, row in zip(batch, said[here], strict=True):

@@ -176,7 +176,7 @@ class PairedTrace:
     token_texts: tuple[str, ...]
     token_classes: tuple[TokenClass, ...]
     divergence: FloatArray
-    """[T, S] JSD between the two runs' p_j, bits: the grounding curve."""
+    """[T, S] JSD between the two runs' p_j, bits: the grounding curve. S = 1: state L alone was read."""
     log2_probability: FloatArray
     """[2, T] log2 of the forced token's probability at state L, in the base run and in the other."""
 

@@ -196,6 +196,19 @@ def test_zero_probabilities_are_no_trouble() -> None:
     np.testing.assert_allclose(seen.divergence, exact, atol=1e-3)
 
 
+def test_zeros_of_neighbours_that_the_last_state_does_not_share_are_no_trouble() -> None:
+    # Unnormed states are loud, so most words get exactly zero in both of two neighbours; the last
+    # state, which is normed, gives all of them something.
+    made, states = anatomy(), walk(3) * 100
+    ids = torch.arange(3)
+    seen = Lens(made, "raw").read(states, ids, ids + 1)
+    p = np.exp(expected(made, states, raw=True))
+    assert (p[:, 0] == 0).any()
+    assert (p[:, -1] > 0).all()
+    exact = [[reference.jsd(p[i, j], p[i, j + 1]) for j in range(L)] for i in range(3)]
+    np.testing.assert_allclose(seen.divergence, exact, atol=1e-3)
+
+
 def test_chunks_change_nothing() -> None:
     made, states = anatomy(), walk(7)
     whole = read(made, states)

@@ -121,3 +121,15 @@ def test_lengths_must_agree(llava: HookedModel) -> None:
     probes = tiny_models.probes(2)
     with pytest.raises(UsageError, match="2 and 1"):
         record_pairs(llava, probes, TEXTS[:2], [None], condition="x")
+
+
+def test_reading_the_last_state_alone_gives_the_same_numbers(llava: HookedModel) -> None:
+    probes = tiny_models.probes(3)
+    others = [probes[(i + 1) % 3].image for i in range(3)]
+    whole, last = (
+        record_pairs(llava, probes, TEXTS, others, condition="x", last_state_only=only)
+        for only in (False, True)
+    )
+    for full, short in zip(whole, last, strict=True):
+        np.testing.assert_allclose(short.divergence, full.divergence[:, -1:], atol=1e-6)
+        np.testing.assert_allclose(short.log2_probability, full.log2_probability, atol=1e-5)
