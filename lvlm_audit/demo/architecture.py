@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,11 +38,13 @@ def vision_config(shape: TowerShape) -> CLIPVisionConfig:
 
 def llava_config(decoder: PretrainedConfig, vision: CLIPVisionConfig) -> LlavaConfig:
     """The LLaVA configuration that joins a decoder's with a tower's."""
+    # transformers types both as an int or a pair; ours are ints (`TowerShape`).
+    side, patch = cast(int, vision.image_size), cast(int, vision.patch_size)
     return LlavaConfig(
         vision_config=vision,
         text_config=decoder,
         image_token_index=IMAGE_TOKEN_ID,
-        image_seq_length=(vision.image_size // vision.patch_size) ** 2,
+        image_seq_length=(side // patch) ** 2,
         projector_hidden_act="gelu",
         vision_feature_select_strategy="default",
         vision_feature_layer=-1,
@@ -75,12 +77,13 @@ def join(decoder: PreTrainedModel, adapter: dict[str, Tensor], vision: CLIPVisio
             f"the adapter does not fit the model: {len(missing)} tensors missing {missing[:3]}, "
             f"{len(extra)} not wanted {extra[:3]}"
         )
-    model = LlavaForConditionalGeneration(config).to(decoder.dtype)
-    model.model.language_model.load_state_dict(decoder.base_model.state_dict())
-    model.lm_head.load_state_dict(decoder.get_output_embeddings().state_dict())
-    model.load_state_dict({n: t.to(decoder.dtype) for n, t in adapter.items()}, strict=False)
-    model.tie_weights()
-    return model.eval()
+    joined: Any = LlavaForConditionalGeneration(config)
+    joined.to(decoder.dtype)
+    joined.model.language_model.load_state_dict(decoder.base_model.state_dict())
+    joined.lm_head.load_state_dict(decoder.get_output_embeddings().state_dict())
+    joined.load_state_dict({n: t.to(decoder.dtype) for n, t in adapter.items()}, strict=False)
+    joined.tie_weights()
+    return joined.eval()
 
 
 class Adapter(nn.Module):

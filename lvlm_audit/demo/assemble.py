@@ -196,19 +196,18 @@ def provenance(folder: Path) -> dict[str, Any] | None:
 
 
 def _write_processor(tokenizer: Any, vision: Any, folder: Path) -> None:
+    import transformers
     from transformers import AutoTokenizer, LlavaProcessor
 
-    try:
-        # The PIL back end: it needs no torchvision, and gives the same pixels everywhere.
-        from transformers import CLIPImageProcessorPil as ImageProcessor
-    except ImportError:
-        from transformers import CLIPImageProcessor as ImageProcessor
-
+    # The PIL back end, where there is one: no torchvision, and the same pixels everywhere.
+    image_processor: Any = getattr(
+        transformers, "CLIPImageProcessorPil", transformers.CLIPImageProcessor
+    )
     tokenizer.save_pretrained(folder)
     _rename_reserved_token(folder / "tokenizer.json")
     side = vision.image_size
     processor = LlavaProcessor(
-        image_processor=ImageProcessor(
+        image_processor=image_processor(
             size={"shortest_edge": side},
             crop_size={"height": side, "width": side},
             image_mean=[PIXEL_MEAN] * 3,

@@ -120,4 +120,5 @@ def _visible(blocks: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.
     length = blocks.shape[1]
     causal = np.tril(np.ones((length, length), dtype=bool))
     query, key = blocks[:, :, None], blocks[:, None, :]
-    return (((key == query) | (key == 0)) & causal)[:, None]
+    visible: np.ndarray[Any, np.dtype[np.bool_]] = ((key == query) | (key == 0)) & causal
+    return visible[:, None]

@@ -122,7 +122,7 @@ def train_perception(
         rows = torch.randint(len(corpus), (recipe.perception_batch,), generator=chooser)
         loss, right = _perception_loss(tower, heads, corpus, rows)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_([*tower.parameters(), *heads.parameters()], 1.0)
         optimizer.step()
         if step % 50 == 49 or step == recipe.perception_steps - 1:

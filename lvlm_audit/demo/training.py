@@ -86,7 +86,7 @@ class Trainer:
             group["lr"] = group["peak"] * share
         loss = self.loss(self._batch())
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.adapter.parameters(), 1.0)
         self._optimizer.step()
         self.step += 1
