@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=30)
     parser.add_argument("--width", type=int, default=576)
     parser.add_argument("--vocabulary", type=int, default=49_152)
-    parser.add_argument("--tokens", type=int, default=26, help="tokens per repetition")
+    parser.add_argument("--tokens", type=int, default=32, help="tokens per repetition")
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--dtype", default="bfloat16", choices=["float32", "bfloat16", "float16"])

@@ -1,8 +1,8 @@
 """Controls: break the demo model on purpose and see which check notices; `nox -s controls`.
 
-Every run is the real command in a process of its own, `pytest checks/ --lvlm-model ... --lvlm-probes ...`,
-on an ordinary checkpoint folder and an ordinary probe file. Each seed draws fresh scenes; the damage that
-has anything random in it is drawn with the same seed. Written to docs/controls.md.
+Every run is the real command in a process of its own, `pytest checks/ --lvlm-model ... --lvlm-probes
+...`, on an ordinary checkpoint folder and an ordinary probe file. Each seed draws fresh scenes; the
+damage that has anything random in it is drawn with the same seed. Written to docs/controls.md.
 """
 
 from __future__ import annotations
@@ -175,9 +175,9 @@ def table(results: Mapping[str, list[tuple[int, dict[str, Any]]]]) -> str:
 
 PAGE = """# Controls
 
-Written by `nox -s controls`: the demo model, whole and broken on purpose, {seeds} seeds each. Every run is the real
-command on an ordinary checkpoint folder and an ordinary probe file, with scenes that no other run uses
-(probe seeds {first} to {last}). A cell counts verdicts over the seeds.
+Written by `nox -s controls`: the demo model, whole and broken on purpose, {seeds} seeds each. Every run
+is the real command on an ordinary checkpoint folder and an ordinary probe file, with fresh
+scenes for every seed (probe seeds {first} to {last}). A cell counts verdicts over the seeds.
 
 - **unchanged**: the demo model as it is. No error-severity check may fail or stay undecided.
 - **random weights**: every matrix redrawn as at initialisation.
@@ -187,7 +187,8 @@ command on an ordinary checkpoint folder and an ordinary probe file, with scenes
 
 {table}
 
-Severity "error" decides the exit code; inconclusive counts against it. A check that no control fails earns its place below.
+Severity "error" decides the exit code; inconclusive counts against it. Checks that no control fails earn
+their place below.
 
 {justified}
 """

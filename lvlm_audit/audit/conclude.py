@@ -101,6 +101,9 @@ def _verdict(found: Sequence[Finding]) -> tuple[Verdict, str]:
             f"{len(against)} of {len(errors)} deciding checks did not pass: {names}.",
         )
     notes = []
+    # A check that could not run is no pass: the headline names it beside those that passed.
+    if unable := [f.check for f in errors if f.verdict is Verdict.NOT_APPLICABLE]:
+        notes.append(f"{len(unable)} not applicable: " + ", ".join(unable))
     if warned:
         notes.append(f"{len(warned)} warned: " + ", ".join(f.check for f in warned))
     if open_:

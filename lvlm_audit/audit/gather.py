@@ -141,7 +141,8 @@ class _Session:
                 "traces_reused": self._reused == len(needs),
                 "recording_seconds": round(sum(r.facts["seconds"] for r in recordings.values()), 2),
             },
-            resolved=self.checkpoint.hub_id or self.checkpoint.source.rstrip("/").rpartition("/")[2],
+            resolved=self.checkpoint.hub_id
+            or self.checkpoint.source.rstrip("/").rpartition("/")[2],
         )
 
     def _identity(self) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def _read(
 
 
 def _processor_hint(error: Exception) -> str:
-    from transformers.utils import is_torchvision_available
+    from transformers.utils.import_utils import is_torchvision_available
 
     # transformers reads images with Pillow, but any processor that could also take videos needs more,
     # and says so in words that help nobody ("VIDEO_PROCESSOR_MAPPING has no attribute ...").

@@ -41,11 +41,19 @@ def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     return terms.mul_(total).sum(-1).div_(4 * LN2).clamp_(0.0, 1.0)
 
 
-def mixture_information(p: Tensor, q: Tensor, scratch: Tensor, log: Tensor) -> Tensor:
-    """sum((p + q) log(p + q)) in nats, NaN where both are zero; both scratch tensors of their shape."""
+def mixture_information(p: Tensor, q: Tensor, scratch: Tensor, log: Tensor, out: Tensor) -> Tensor:
+    """sum((p + q) log(p + q)) in nats into `out`; NaN where both are zero.
+
+    Args:
+        p: probabilities [..., V].
+        q: probabilities that broadcast with p.
+        scratch: memory of their shape.
+        log: memory of their shape.
+        out: [...]
+    """
     torch.add(p, q, out=scratch)
     torch.log(scratch, out=log)
-    return log.mul_(scratch).sum(-1)
+    return torch.sum(log.mul_(scratch), -1, out=out)
 
 
 def kullback_leibler(log_p: Tensor, log_q: Tensor) -> Tensor:

@@ -332,9 +332,9 @@ def test_a_probe_that_the_processor_refuses_is_named(
 def test_the_readout_is_the_models_own(hooked: HookedModel) -> None:
     states: list[Tensor] = []
     inputs = hooked.inputs(tiny_models.probes(1))
-    with hooked.untouched(), torch.inference_mode():
-        with hooked.tapped(lambda _, state: states.append(state[:, -1].clone())):
-            own = hooked.model(**inputs).logits[:, -1]
+    keep = hooked.tapped(lambda _, state: states.append(state[:, -1].clone()))
+    with hooked.untouched(), torch.inference_mode(), keep:
+        own = hooked.model(**inputs).logits[:, -1]
     assert len(states) == hooked.blocks + 1
     readout = Readout(hooked.anatomy)
     read = readout.logits(readout.normed(states[-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -140,10 +141,14 @@ def test_weights_whose_sum_overflows_are_not_called_broken(copy: Path) -> None:
     weights[name][0, :2] = 3e38
     weights[name][0, 2:4] = -3e38
     save_file(weights, path, metadata={"format": "pt"})
-    try:
-        load(copy)
-    except ModelBroken as error:
-        assert "hold" not in str(error), "the weights are finite; their answers need not be"
+    error = None
+    with contextlib.suppress(LvlmAuditError):
+        try:
+            load(copy)
+        except ModelBroken as broken:
+            error = str(broken)
+    # The weights are finite; the model's answers need not be, and may be refused for that.
+    assert error is None or "hold" not in error
 
 
 def test_missing_tensors_are_not_filled_with_random_numbers(copy: Path) -> None:

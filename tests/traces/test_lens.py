@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.models.anatomy import Anatomy
-from lvlm_audit.traces.lens import CHUNK_BYTES, Lens, Reading, _nucleus, _top
+from lvlm_audit.traces.lens import CHUNK_BYTES, Lens, Reading
 from lvlm_audit.traces.readout import Readout, full_float32
+from lvlm_audit.traces.reduction import nucleus, top
 from tests import reference
 
 L, D = 9, 16
@@ -271,16 +272,16 @@ def test_two_runs_are_read_together() -> None:
 @settings(max_examples=40, deadline=None)
 def test_top_by_blocks_is_topk(seed: int, k: int, vocabulary: int) -> None:
     rows = torch.randn(3, vocabulary, generator=torch.Generator().manual_seed(seed))
-    values, ids = _top(rows, k)
+    values, ids = top(rows, k)
     exact = rows.topk(k, -1)
     assert torch.equal(values, exact.values)
     assert torch.equal(ids, exact.indices)
 
 
 def test_the_nucleus_is_the_smallest_set_and_at_most_ten() -> None:
-    assert sorted(_nucleus(torch.tensor([0.05, 0.6, 0.3, 0.05])).tolist()) == [1, 2]
-    assert _nucleus(torch.tensor([0.0, 1.0])).tolist() == [1]
-    assert len(_nucleus(torch.full((50,), 0.02))) == 10
+    assert sorted(nucleus(torch.tensor([0.05, 0.6, 0.3, 0.05])).tolist()) == [1, 2]
+    assert nucleus(torch.tensor([0.0, 1.0])).tolist() == [1]
+    assert len(nucleus(torch.full((50,), 0.02))) == 10
 
 
 def test_an_unknown_lens_is_refused() -> None:
