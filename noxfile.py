@@ -44,7 +44,6 @@ def audit(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite."""
     package(session, "test")
-    session.run("lvlm-audit", "demo")
     session.run("pytest", "tests/", *session.posargs)
 
 
@@ -73,7 +72,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(name="demo-model")
 def demo_model(session: nox.Session) -> None:
-    """Train the demo model's adapter again (about an hour and a half on two cores)."""
+    """Train the demo model's adapter again (about an hour on two cores)."""
     package(session)
     session.run("python", "-m", "lvlm_audit.demo.training", *session.posargs)
 

@@ -1,0 +1,16 @@
+"""`nox -s bench`: every benchmark, one JSON line each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SEVEN_B = ("--blocks", "32", "--width", "4096", "--vocabulary", "32064", "--repeat", "3")
+
+for arguments in (
+    ("benchmarks.bench_lens",),
+    ("benchmarks.bench_lens", *SEVEN_B),
+    ("benchmarks.bench_record",),
+):
+    print(" ".join(arguments), flush=True)
+    subprocess.run([sys.executable, "-m", *arguments], check=True)
