@@ -113,8 +113,8 @@ def reduce_token(
     last = p[-1]
     mark = y.index_select(-1, emitted.view(1))
     own, cross, above, with_last, with_next = bench.sums(y, mark)
-    if bool((own + with_last).isnan().any()):
-        # A probability that is exactly zero made 0 * -inf; rare enough to look again rather than to
+    if bool((own.sum() + with_last.sum() + with_next.sum()).isnan()):
+        # A probability that is exactly zero in both of a pair made 0 * -inf; rare enough to look again rather than to
         # pass over all of memory beforehand. True NaN stays.
         p.clamp_min_(FLOOR)
         y.clamp_min_(-1e4)
