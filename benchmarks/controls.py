@@ -29,6 +29,9 @@ ROOT = Path(__file__).parent.parent
 FIRST_SEED = 1000
 """Probe seeds start here, so that no control is run on the default probes."""
 
+MAX_NEW_TOKENS = 16
+"""The demo model's answers are shorter; a broken one does not stop by itself, and would take minutes."""
+
 Weights = dict[str, torch.Tensor]
 
 
@@ -130,7 +133,8 @@ def audit(model: Path, probes: Path, scratch: Path) -> tuple[int, dict[str, Any]
     document.unlink(missing_ok=True)
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "checks/",
-         "--lvlm-model", str(model), "--lvlm-probes", str(probes), "--lvlm-json", str(document)],
+         "--lvlm-model", str(model), "--lvlm-probes", str(probes), "--lvlm-json", str(document),
+         "--lvlm-max-new-tokens", str(MAX_NEW_TOKENS)],
         cwd=ROOT,
         env={**os.environ, "LVLM_AUDIT_CACHE": str(scratch / "cache")},
         capture_output=True,
