@@ -9,7 +9,8 @@ Rows of one token stay together: [n, S, d] is n tokens at S = L + 1 states, stat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -21,12 +22,15 @@ from lvlm_audit.errors import UsageError
 from lvlm_audit.models.anatomy import Anatomy
 from lvlm_audit.traces.crew import shared_out
 from lvlm_audit.traces.divergence import LN2, jensen_shannon
-from lvlm_audit.traces.readout import Readout
+from lvlm_audit.traces.readout import Readout, full_float32
 from lvlm_audit.traces.reduction import Workbench, reduce_token
 from lvlm_audit.traces.trace import LENSES, FloatArray, IntArray, LensName
 
 CHUNK_BYTES = 96 * 2**20
 """Float32 logits of one chunk, whatever the vocabulary; one token is read even if it is more."""
+
+_LANE_TOKENS = 8
+"""A chunk is divided among threads only as far as each product keeps at least so many tokens' rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,10 @@ class Lens:
         self.states = anatomy.states
         row = 4 * self.readout.vocabulary * self.states
         self.chunk_tokens = max(1, chunk_bytes // row)
-        self._buffer: Tensor | None = None
-        self._benches: list[Workbench] = []
+        # Lanes work side by side on a processor, each on its share of the chunk.
+        cores = torch.get_num_threads() if self.readout.device.type == "cpu" else 1
+        self._most_lanes = min(cores, max(1, self.chunk_tokens // _LANE_TOKENS))
+        self._idle: list[_Lane] = []
 
     def prepared(self, states: Tensor) -> Tensor:
         """States [n, S, d] as the head gets them: float32, state L (and for `normed` all) normed."""
@@ -107,7 +113,8 @@ class Lens:
     def logits(self, states: Tensor) -> Tensor:
         """Float32 logits [n, S, V] of states [n, S, d], for a closer look; `read` never keeps them."""
         rows = self.prepared(states)
-        return self.readout.logits(rows.flatten(0, 1)).view(*rows.shape[:2], -1)
+        with full_float32():
+            return self.readout.logits(rows.flatten(0, 1)).view(*rows.shape[:2], -1)
 
     @torch.inference_mode()
     def read(self, states: Tensor, emitted: Tensor, distractors: Tensor) -> Reading:
@@ -118,10 +125,17 @@ class Lens:
             emitted: [n] ids of the tokens that were generated.
             distractors: [n] ids to follow beside them; -1 where there is none.
         """
-        parts = []
-        for chunk, logits in self._chunks(states):
-            parts.append(_reduce(logits, emitted[chunk], distractors[chunk], self._benches))
-        return Reading.join(parts)
+        parts: dict[int, Reading] = {}
+
+        def reduce(chunk: slice, logits: Tensor, lane: _Lane) -> None:
+            here, there = (ids[chunk].to(logits.device) for ids in (emitted, distractors))
+            bench = lane.bench(logits)
+            parts[chunk.start] = _reading(
+                [reduce_token(y, bench, here[i], there[i]) for i, y in enumerate(logits)]
+            )
+
+        self._spread(states, 1, reduce)
+        return Reading.join([parts[start] for start in sorted(parts)])
 
     @torch.inference_mode()
     def compare(
@@ -143,82 +157,96 @@ class Lens:
         surprise = np.empty((2, n), np.float32)
         # Runs are interleaved, so that both of a token are in one chunk.
         both = torch.stack([base, other], dim=1).flatten(0, 1)
-        for chunk, logits in self._chunks(both, multiple=2):
-            tokens = range(chunk.start // 2, chunk.stop // 2)
-            for i, token in enumerate(tokens):
+
+        def reduce(chunk: slice, logits: Tensor, _: _Lane) -> None:
+            for i, token in enumerate(range(chunk.start // 2, chunk.stop // 2)):
                 p, q = (torch.log_softmax(logits[2 * i + run], -1) for run in (0, 1))
                 at = int(emitted[token])
                 surprise[:, token] = float(p[-1, at]) / LN2, float(q[-1, at]) / LN2
                 divergence[token] = _sliced_jsd(p.exp_(), q.exp_()).cpu().numpy()
+
+        self._spread(both, 2, reduce)
         return divergence, surprise
 
-    def _chunks(self, states: Tensor, multiple: int = 1) -> Iterator[tuple[slice, Tensor]]:
-        """Chunks of tokens and their logits [m, S, V]; every chunk overwrites the last one's."""
-        n, depth = states.shape[:2]
-        size = max(multiple, self.chunk_tokens * self.states // depth // multiple * multiple)
-        buffer = self._room(min(n, size) * depth)
-        for start in range(0, n, size):
-            chunk = slice(start, min(n, start + size))
-            rows = self.prepared(states[chunk])
-            out = buffer[: rows.shape[0] * depth]
-            self.readout.logits(rows.flatten(0, 1), out)
-            yield chunk, out.unflatten(0, (rows.shape[0], depth))
+    def _spread(self, states: Tensor, multiple: int, work: _Work) -> None:
+        """Hands `work` every chunk of tokens with its logits [m, S, V], in several lanes at once.
 
-    def _room(self, rows: int) -> Tensor:
-        """Memory for that many rows of logits, kept from call to call.
-
-        Fresh memory of this size comes from the system page by page, which costs as much as a third of
-        the product that is written into it.
+        A chunk is as large as its lane's share of the byte budget, and a multiple of `multiple`.
         """
-        if self._buffer is None or self._buffer.shape[0] < rows:
-            self._buffer = torch.empty(
-                rows, self.readout.vocabulary, dtype=torch.float32, device=self.readout.device
+        n, depth = states.shape[:2]
+        budget = self.chunk_tokens * self.states // depth
+        lanes = self._most_lanes
+        size = min(budget // lanes, math.ceil(n / lanes)) if budget >= lanes * multiple else budget
+        size = max(multiple, math.ceil(size / multiple) * multiple)
+
+        def lane(pieces: Iterator[int]) -> None:
+            try:
+                own = self._idle.pop()
+            except IndexError:
+                own = _Lane()
+            for piece in pieces:
+                chunk = slice(piece * size, min(n, (piece + 1) * size))
+                rows = self.prepared(states[chunk])
+                out = own.room(len(rows) * depth, self.readout)
+                self.readout.logits(rows.flatten(0, 1), out, own.cast(self.readout))
+                work(chunk, out.unflatten(0, (len(rows), depth)), own)
+            self._idle.append(own)
+
+        with full_float32():
+            shared_out(lane, math.ceil(n / size), lanes)
+
+
+class _Lane:
+    """One thread's memory, kept from call to call.
+
+    Fresh memory of this size comes from the system page by page, which costs as much as a third of the
+    product that is written into it.
+    """
+
+    def __init__(self) -> None:
+        self._logits: Tensor | None = None
+        self._bench: Workbench | None = None
+        self._cast: Tensor | None = None
+
+    def room(self, rows: int, readout: Readout) -> Tensor:
+        """[rows, V] float32 for logits."""
+        if self._logits is None or self._logits.shape[0] < rows:
+            # The old one goes first: both at once would be twice the budget.
+            self._logits = None
+            self._logits = torch.empty(
+                rows, readout.vocabulary, dtype=torch.float32, device=readout.device
             )
-        return self._buffer
+        return self._logits[:rows]
+
+    def cast(self, readout: Readout) -> Tensor:
+        """For the readout's own use."""
+        if self._cast is None:
+            self._cast = readout.scratch()
+        return self._cast
+
+    def bench(self, logits: Tensor) -> Workbench:
+        """For reducing tokens of `logits` [m, S, V]."""
+        _, states, vocabulary = logits.shape
+        if self._bench is None or self._bench.p.shape != (states, vocabulary):
+            self._bench = Workbench(states, vocabulary, logits.device)
+        return self._bench
 
 
-def _reduce(
-    logits: Tensor, emitted: Tensor, distractors: Tensor, benches: list[Workbench]
-) -> Reading:
-    """A chunk's numbers. `logits` [m, S, V] are overwritten; `benches` are used, added to and left."""
-    m, states, vocabulary = logits.shape
-    device = logits.device
-    emitted = emitted.to(device)
-    distractors = distractors.to(device)
-    made: list[dict[str, Tensor]] = [{} for _ in range(m)]
+_Work = Callable[[slice, Tensor, _Lane], None]
 
-    def reduce(tokens: Iterator[int]) -> None:
-        try:
-            bench = benches.pop()
-        except IndexError:
-            bench = Workbench(states, vocabulary, device)
-        for i in tokens:
-            made[i] = reduce_token(logits[i], bench, emitted[i], distractors[i])
-        benches.append(bench)
 
-    if device.type == "cpu":
-        shared_out(reduce, m)
-    else:
-        reduce(iter(range(m)))
-    stacked = {name: torch.stack([values[name] for values in made]) for name in made[0]}
-    candidate_ids, candidate_probability = _candidates(
-        stacked["top_ids"][:, :, 0], stacked["lead_probability"]
-    )
+def _reading(tokens: list[dict[str, Tensor]]) -> Reading:
+    """Tokens' numbers as arrays."""
+    stacked = {name: torch.stack([values[name] for values in tokens]) for name in tokens[0]}
+    top_ids = stacked.pop("top_ids").cpu().numpy()
+    rank = stacked.pop("rank").to(torch.int32).cpu().numpy()
+    candidates = _candidates(top_ids[:, :, 0], _float(stacked.pop("lead_probability")))
     return Reading(
-        probability=_float(stacked["probability"]),
-        rank=stacked["rank"].to(torch.int32).cpu().numpy(),
-        divergence=_float(stacked["divergence"]),
-        entropy=_float(stacked["entropy"]),
-        kl_to_final=_float(stacked["kl_to_final"]),
-        jsd_to_final=_float(stacked["jsd_to_final"]),
-        nucleus_mass=_float(stacked["nucleus_mass"]),
-        top_ids=stacked["top_ids"].cpu().numpy(),
-        top_probs=_float(stacked["top_probs"]),
-        candidate_ids=candidate_ids,
-        candidate_probability=candidate_probability,
-        distractor=_float(stacked["distractor"]),
-        lag=_float(stacked["lag"]),
-        top_logit=_float(stacked["top_logit"]),
+        top_ids=top_ids,
+        rank=rank,
+        candidate_ids=candidates[0],
+        candidate_probability=candidates[1],
+        **{name: _float(values) for name, values in stacked.items()},
     )
 
 
@@ -227,7 +255,7 @@ def _sliced_jsd(p: Tensor, q: Tensor) -> Tensor:
     return torch.stack([jensen_shannon(p[j], q[j]) for j in range(p.shape[0])])
 
 
-def _candidates(leaders: Tensor, lead_probability: Tensor) -> tuple[IntArray, FloatArray]:
+def _candidates(leaders: IntArray, lead_probability: FloatArray) -> tuple[IntArray, FloatArray]:
     """Each token's distinct leaders in order of first lead, and their probability at every state.
 
     Args:
@@ -237,11 +265,10 @@ def _candidates(leaders: Tensor, lead_probability: Tensor) -> tuple[IntArray, Fl
     Returns:
         ids [m, S], -1 padded, and probabilities [m, S (candidate), S (state)], 0 padded.
     """
-    names = leaders.cpu().numpy()
-    values = lead_probability.transpose(1, 2).float().cpu().numpy()
-    ids = np.full(names.shape, -1, np.int64)
+    values = lead_probability.transpose(0, 2, 1)
+    ids = np.full(leaders.shape, -1, np.int64)
     probability = np.zeros(values.shape, np.float32)
-    for i, row in enumerate(names):
+    for i, row in enumerate(leaders):
         first = np.sort(np.unique(row, return_index=True)[1])
         ids[i, : first.size] = row[first]
         probability[i, : first.size] = values[i, first]

@@ -56,38 +56,45 @@ class Readout:
             states = norm(states)
         return states
 
-    def logits(self, states: Tensor, out: Tensor | None = None) -> Tensor:
-        """Logits [R, V] of already normed float32 states [R, d].
+    def scratch(self) -> Tensor:
+        """Memory for casting slices of the head, to be passed to `logits` again and again."""
+        vocabulary, width = self._weight.shape
+        rows = min(vocabulary, max(1, _SLICE_BYTES // (4 * width)))
+        if self._weight.dtype == torch.float32:
+            rows = 0
+        return torch.empty(rows, width, dtype=torch.float32, device=self.device)
+
+    def logits(
+        self, states: Tensor, out: Tensor | None = None, scratch: Tensor | None = None
+    ) -> Tensor:
+        """Logits [R, V] of already normed float32 states [R, d]; call it within `full_float32`.
 
         Args:
             states: rows to read.
             out: float32 [R, V] to write into, row-contiguous.
+            scratch: from `scratch()`, not in use by another thread.
         """
         if out is None:
             out = torch.empty(states.shape[0], self.vocabulary, device=self.device)
         if self._scale != 1.0:
             # The head is linear: scaling d numbers a row is cheaper than scaling V.
             states = states * self._scale
-        with full_float32():
-            for start, weight in self._slices():
-                part = out[:, start : start + weight.shape[0]]
-                torch.mm(states, weight.t(), out=part)
+        for start, weight in self._slices(self.scratch() if scratch is None else scratch):
+            torch.mm(states, weight.t(), out=out[:, start : start + weight.shape[0]])
         if self._bias is not None:
             out += self._bias
         if self._cap is not None:
             out.div_(self._cap).tanh_().mul_(self._cap)
         return out
 
-    def _slices(self) -> Iterator[tuple[int, Tensor]]:
+    def _slices(self, scratch: Tensor) -> Iterator[tuple[int, Tensor]]:
         weight = self._weight
         if weight.dtype == torch.float32:
             yield 0, weight
             return
-        rows = max(1, _SLICE_BYTES // (4 * weight.shape[1]))
-        buffer = torch.empty(min(rows, weight.shape[0]), weight.shape[1], device=weight.device)
-        for start in range(0, weight.shape[0], rows):
-            part = weight[start : start + rows]
-            yield start, buffer[: part.shape[0]].copy_(part)
+        for start in range(0, len(weight), len(scratch)):
+            part = weight[start : start + len(scratch)]
+            yield start, scratch[: len(part)].copy_(part)
 
 
 def _in_float32(norm: nn.Module) -> nn.Module:

@@ -82,6 +82,8 @@ class Workbench:
         for (part, but_last, but_first, last, last_row, one, two, one_, two_, out), log in zip(
             self.slices, logs.split(self.width, -1), strict=True
         ):
+            # What underflowed would make 0 * log 0; in loud early states of real models it is common.
+            part.clamp_min_(FLOOR)
             # float32 counts exactly up to 2^24, and summing a bool tensor is ten times slower.
             torch.sum(torch.gt(log, mark, out=one), -1, out=out[2])
             torch.sum(torch.mul(part, log, out=one), -1, out=out[0])
@@ -113,10 +115,8 @@ def reduce_token(
     last = p[-1]
     mark = y.index_select(-1, emitted.view(1))
     own, cross, above, with_last, with_next = bench.sums(y, mark)
-    if bool((own.sum() + with_last.sum() + with_next.sum()).isnan()):
-        # A probability that is exactly zero in both of a pair made 0 * -inf; rare enough to look again rather than to
-        # pass over all of memory beforehand. True NaN stays.
-        p.clamp_min_(FLOOR)
+    if bool((own + cross).isnan().any()):
+        # A word that the model masks out (logit -inf) made 0 * -inf. True NaN stays.
         y.clamp_min_(-1e4)
         own, cross, above, with_last, with_next = bench.sums(y, mark)
     # JSD = (sum p log p + sum q log q - sum (p + q) log((p + q) / 2)) / 2, and both sum to one.

@@ -1,0 +1,131 @@
+"""Recording against bare generation of the same tokens, on one model and the same answers.
+
+    python benchmarks/bench_recording.py MODEL [--probes 8] [--tokens 48] [--batch 8]
+
+MODEL is a checkpoint folder, alias or hub id; its own bundled or demo probes are asked. Time is measured
+in turns within one process; memory in a fresh process each, as the growth of the resident peak over the
+model at rest. Prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from typing import Any
+
+import torch
+
+from lvlm_audit.models.hooked import HookedModel
+from lvlm_audit.models.opening import load
+from lvlm_audit.probes.bundled import default_probes, demo_probes
+from lvlm_audit.probes.probe import Probe
+from lvlm_audit.traces.batching import batches
+from lvlm_audit.traces.lens import Lens
+from lvlm_audit.traces.recorder import record
+
+
+def main() -> None:
+    """Times, weighs and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("--demo-probes", action="store_true", help="ask the drawn scenes")
+    parser.add_argument("--probes", type=int, default=8)
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--weigh", choices=["bare", "recorded"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    hooked = load(options.model)
+    asked = (demo_probes if options.demo_probes else default_probes)()[: options.probes]
+    # Answers of equal length compare like with like: nobody may stop early.
+    hooked.end_ids = frozenset()
+    run = {
+        "bare": lambda: bare(hooked, asked, options),
+        "recorded": lambda: whole(hooked, asked, options),
+    }
+    if options.weigh:
+        before = peak()
+        run[options.weigh]()
+        print(json.dumps(peak() - before))
+        return
+    times: dict[str, list[float]] = {name: [] for name in run}
+    reading = [0.0]
+    watch_lens(reading)
+    for turn in range(options.repeat + 1):
+        for name, work in run.items():
+            reading[0] = 0.0
+            started = time.perf_counter()
+            work()
+            if turn:
+                times[name].append(time.perf_counter() - started)
+    best = {name: min(values) for name, values in times.items()}
+    memory = {name: weigh(name) for name in run}
+    print(
+        json.dumps(
+            {
+                "model": hooked.anatomy.describe(),
+                "tokens": len(asked) * options.tokens,
+                "threads": options.threads,
+                "bare_seconds": round(best["bare"], 3),
+                "recorded_seconds": round(best["recorded"], 3),
+                "ratio": round(best["recorded"] / best["bare"], 3),
+                "lens_share_of_recording": round(reading[0] / times["recorded"][-1], 3),
+                "memory_over_bare_mib": round((memory["recorded"] - memory["bare"]) / 2**20, 1),
+            }
+        )
+    )
+
+
+def bare(hooked: HookedModel, probes: list[Probe], options: argparse.Namespace) -> None:
+    """What a user without this project would run."""
+    for batch in batches(probes, options.batch):
+        with torch.inference_mode():
+            hooked.model.generate(
+                **hooked.inputs(batch),
+                do_sample=False,
+                max_new_tokens=options.tokens,
+                min_new_tokens=options.tokens,
+                pad_token_id=hooked.tokenizer.pad_token_id,
+            )
+
+
+def whole(hooked: HookedModel, probes: list[Probe], options: argparse.Namespace) -> None:
+    """Traces of as many tokens."""
+    record(hooked, probes, max_new_tokens=options.tokens, batch_size=options.batch)
+
+
+def watch_lens(spent: list[float]) -> None:
+    """Adds the seconds inside the lens to spent[0]."""
+    original = Lens.read
+
+    def read(self: Lens, *args: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return original(self, *args)
+        finally:
+            spent[0] += time.perf_counter() - started
+
+    Lens.read = read  # type: ignore[method-assign]
+
+
+def weigh(what: str) -> int:
+    """Bytes by which one run raises the peak of a fresh process."""
+    done = subprocess.run(
+        [sys.executable, *sys.argv, "--weigh", what], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout.strip().splitlines()[-1])
+
+
+def peak() -> int:
+    """Largest resident size so far, bytes (Linux counts in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main()
