@@ -86,6 +86,13 @@ def controls(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Put known mistakes into a copy of the code and see the named tests turn red."""
+    package(session, "test")
+    session.run("python", "-m", "benchmarks.mutants")
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build wheel and sdist, install each into an empty environment and use it."""
     install(session, "build", "hatchling")
