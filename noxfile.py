@@ -96,7 +96,7 @@ def mutants(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build wheel and sdist, install each into an empty environment and use it."""
     install(session, "build", "hatchling")
-    folder = Path(session.create_tmp())
+    folder = Path(session.create_tmp()).resolve()
     session.run("python", "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), ".")
     clean = folder / "clean"
     session.run("python", "-m", "venv", "--clear", str(clean))
