@@ -115,8 +115,8 @@ def reduce_token(
     last = p[-1]
     mark = y.index_select(-1, emitted.view(1))
     own, cross, above, with_last, with_next = bench.sums(y, mark)
-    if bool((own + cross).isnan().any()):
-        # A word that the model masks out (logit -inf) made 0 * -inf. True NaN stays.
+    if not bool((own + cross).isfinite().all()):
+        # A word that the model masks out (logit -inf) made these infinite. True NaN stays.
         y.clamp_min_(-1e4)
         own, cross, above, with_last, with_next = bench.sums(y, mark)
     # JSD = (sum p log p + sum q log q - sum (p + q) log((p + q) / 2)) / 2, and both sum to one.
