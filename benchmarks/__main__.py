@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from lvlm_audit.demo.assemble import demo_folder
+
 SEVEN_B = ("--blocks", "32", "--width", "4096", "--vocabulary", "32064", "--repeat", "3")
 
 for arguments in (
     ("benchmarks.bench_lens",),
     ("benchmarks.bench_lens", *SEVEN_B),
-    ("benchmarks.bench_record",),
+    ("benchmarks.bench_recording", str(demo_folder()), "--demo-probes"),
 ):
     print(" ".join(arguments), flush=True)
     subprocess.run([sys.executable, "-m", *arguments], check=True)

@@ -53,7 +53,10 @@ def _run(arguments: Sequence[str]) -> int:
 
     # No configuration file of the folder that we happen to be called from takes part.
     folder = shipped_folder()
-    return int(pytest.main([str(folder), "--rootdir", str(folder), "-c", os.devnull, *arguments]))
+    own = ["--rootdir", str(folder), "-c", os.devnull, "-p", "no:cacheprovider"]
+    # pytest cannot rewrite assertions of a package that is imported already; ours has none for it.
+    own += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    return int(pytest.main([str(folder), *own, *arguments]))
 
 
 def _demo(options: argparse.Namespace) -> int:
