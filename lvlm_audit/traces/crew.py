@@ -29,7 +29,8 @@ def shared_out(work: Callable[[Iterator[int]], None], n: int, lanes: int) -> Non
     cores = torch.get_num_threads()
     lanes = min(lanes, cores, n)
     if lanes < 2:
-        work(iter(range(n)))
+        with torch.inference_mode():
+            work(iter(range(n)))
         return
     # Advancing a built-in iterator is atomic in CPython, so the threads can share one.
     queue = iter(range(n))
@@ -38,26 +39,29 @@ def shared_out(work: Callable[[Iterator[int]], None], n: int, lanes: int) -> Non
         with torch.inference_mode():
             work(queue)
 
-    for _ in _crew(lanes, cores // lanes).map(alone, range(lanes)):
-        pass
+    each = cores // lanes
+    # OpenMP counts threads per calling thread, MKL for the whole process: both must be told.
+    torch.set_num_threads(each)
+    try:
+        for _ in _crew(lanes, each).map(alone, range(lanes)):
+            pass
+    finally:
+        torch.set_num_threads(cores)
 
 
 @functools.cache
 def _crew(size: int, cores_each: int) -> ThreadPoolExecutor:
-    ready = threading.Barrier(size + 1)
+    crew = ThreadPoolExecutor(size, thread_name_prefix="lvlm-audit-lens")
+    ready = threading.Barrier(size)
 
-    def set_up() -> None:
-        # The number is the calling thread's own under OpenMP, but also the default of new threads,
-        # which is put right below.
+    def set_up(_: int) -> None:
         torch.set_num_threads(cores_each)
+        # Nobody leaves before all are set up: one that came late would set MKL's number, which is
+        # everybody's, after it had been put right.
         ready.wait()
 
-    before = torch.get_num_threads()
-    crew = ThreadPoolExecutor(size, thread_name_prefix="lvlm-audit-lens")
-    for _ in range(size):
-        crew.submit(set_up)
-    ready.wait()
-    torch.set_num_threads(before)
+    for _ in crew.map(set_up, range(size)):
+        pass
     return crew
 
 

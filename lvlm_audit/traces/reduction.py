@@ -47,50 +47,62 @@ class Workbench:
         self.p = p = room(states, vocabulary)
         one, two = room(states, self.width), room(states, self.width)
         parts = p.split(self.width, -1)
-        widths = [part.shape[-1] for part in parts]
-        totals = room(5, len(parts), states)
+        totals = room(6, len(parts), states)
         self._totals = totals
         # Per slice: all states, all but the last, all but the first, the last as row and as vector;
-        # scratch; where the five sums go.
-        self.slices = [
+        # scratch for all states and for all but the last; where the six sums go.
+        self._slices = [
             (
-                part,
-                part[:-1],
-                part[1:],
-                part[-1:],
-                part[-1],
-                one[:, :width],
-                two[:, :width],
-                one[:-1, :width],
-                two[:-1, :width],
-                [*totals[:4, i].unbind(), totals[4, i, :-1]],
+                (part, part[:-1], part[1:], part[-1:], part[-1]),
+                (one[:, :width], two[:, :width], one[:-1, :width], two[:-1, :width]),
+                [*totals[:5, i].unbind(), totals[5, i, :-1]],
             )
-            for i, (part, width) in enumerate(zip(parts, widths, strict=True))
+            for i, part in enumerate(parts)
+            if (width := part.shape[-1])
         ]
 
-    def sums(self, logs: Tensor, mark: Tensor) -> tuple[Tensor, ...]:
-        """Everything that takes a pass over the vocabulary, in natural logarithms.
+    def normalizer(self, y: Tensor, best: Tensor) -> tuple[Tensor, Tensor]:
+        """Fills `p` with exp(y - best), and tells what turns it into probabilities.
 
         Args:
-            logs: [S, V] log-probabilities; `p` holds the probabilities.
+            y: [S, V] logits.
+            best: [S, 1] the largest of each state.
+
+        Returns:
+            [S, 1] logarithm of the sum of exp(y), and [S, 1] the factor on `p`.
+        """
+        for ((part, *_), _, out), logits in zip(self._slices, y.split(self.width, -1), strict=True):
+            torch.sum(torch.sub(logits, best, out=part).exp_(), -1, out=out[0])
+        total = self._totals[0].sum(0).unsqueeze(-1)
+        return best + total.log(), total.reciprocal()
+
+    def sums(self, y: Tensor, less: Tensor, times: Tensor, mark: Tensor) -> tuple[Tensor, ...]:
+        """Everything else that takes a pass over the vocabulary, in natural logarithms.
+
+        Args:
+            y: [S, V] becomes y - less: log-probabilities.
+            less: [S, 1]
+            times: [S, 1] `p` becomes p * times: probabilities.
             mark: [S, 1] log-probability of the emitted token.
 
         Returns:
             [S] sum of p_j log p_j; [S] sum of p_L log p_j; [S] how many tokens exceed `mark`; [S] sum
             of (p_j + p_L) log(p_j + p_L); [L] the same for p_j and p_(j+1).
         """
-        for (part, but_last, but_first, last, last_row, one, two, one_, two_, out), log in zip(
-            self.slices, logs.split(self.width, -1), strict=True
+        for (parts, (one, two, one_, two_), out), log in zip(
+            self._slices, y.split(self.width, -1), strict=True
         ):
+            part, but_last, but_first, last, last_row = parts
+            log.sub_(less)
             # What underflowed would make 0 * log 0; in loud early states of real models it is common.
-            part.clamp_min_(FLOOR)
+            part.mul_(times).clamp_min_(FLOOR)
             # float32 counts exactly up to 2^24, and summing a bool tensor is ten times slower.
-            torch.sum(torch.gt(log, mark, out=one), -1, out=out[2])
-            torch.sum(torch.mul(part, log, out=one), -1, out=out[0])
-            torch.mv(log, last_row, out=out[1])
-            mixture_information(part, last, one, two, out[3])
-            mixture_information(but_last, but_first, one_, two_, out[4])
-        *whole, pairs = self._totals.sum(1).unbind()
+            torch.sum(torch.gt(log, mark, out=one), -1, out=out[3])
+            torch.sum(torch.mul(part, log, out=one), -1, out=out[1])
+            torch.mv(log, last_row, out=out[2])
+            mixture_information(part, last, one, two, out[4])
+            mixture_information(but_last, but_first, one_, two_, out[5])
+        _, *whole, pairs = self._totals.sum(1).unbind()
         return (*whole, pairs[:-1])
 
 
@@ -108,17 +120,16 @@ def reduce_token(
     p = bench.p
     top_logits, top_ids = top(y, min(TOP_K, y.shape[-1]))
     leaders = top_ids[:, 0]
-    torch.softmax(y, -1, out=p)
-    top_probs = p.gather(-1, top_ids)
-    y.sub_(top_logits[:, :1] - top_probs[:, :1].log())
-
-    last = p[-1]
-    mark = y.index_select(-1, emitted.view(1))
-    own, cross, above, with_last, with_next = bench.sums(y, mark)
+    normalizer, factor = bench.normalizer(y, top_logits[:, :1])
+    mark = y.index_select(-1, emitted.view(1)) - normalizer
+    own, cross, above, with_last, with_next = bench.sums(y, normalizer, factor, mark)
     if not bool((own + cross).isfinite().all()):
         # A word that the model masks out (logit -inf) made these infinite. True NaN stays.
         y.clamp_min_(-1e4)
-        own, cross, above, with_last, with_next = bench.sums(y, mark)
+        own, cross, above, with_last, with_next = bench.sums(
+            y, torch.zeros_like(factor), torch.ones_like(factor), mark
+        )
+    last = p[-1]
     # JSD = (sum p log p + sum q log q - sum (p + q) log((p + q) / 2)) / 2, and both sum to one.
     divergence = (own[:-1] + own[1:] - with_next).div_(2 * LN2).add_(1.0)
     to_final = (own + own[-1] - with_last).div_(2 * LN2).add_(1.0)
@@ -145,7 +156,7 @@ def reduce_token(
         "nucleus_mass": found[:, 2 + states :].sum(-1),
         "lead_probability": found[:, 2 : 2 + states],
         "top_ids": top_ids,
-        "top_probs": top_probs,
+        "top_probs": p.gather(-1, top_ids),
         "top_logit": top_logits[-1, 0],
         "distractor": torch.where(distractor < 0, torch.nan, found[:, 1]),
         "lag": y[-1, leaders[-1]] - mark[-1, 0],
