@@ -46,7 +46,7 @@ MUTANTS = (
     ),
     Mutant(
         "final norm applied twice",
-        "lvlm_audit/traces/readout.py",
+        "lvlm_audit/models/readout.py",
         "        for norm in self._norms:\n",
         "        for norm in (*self._norms, *self._norms):\n",
         "tests/traces/test_lens.py::test_every_number_agrees_with_scipy",
@@ -69,7 +69,7 @@ MUTANTS = (
     ),
     Mutant(
         "bfloat16 logits",
-        "lvlm_audit/traces/readout.py",
+        "lvlm_audit/models/readout.py",
         "torch.mm(states, weight.t(), out=out[:, start : start + weight.shape[0]])",
         "out[:, start : start + len(weight)] = torch.mm(states.bfloat16(), weight.t().bfloat16())",
         "tests/traces/test_recorder.py::test_a_bfloat16_model_is_read_in_float32",

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.models.anatomy import Anatomy
+from lvlm_audit.models.readout import Readout, full_float32
 from lvlm_audit.traces.crew import shared_out
 from lvlm_audit.traces.divergence import LN2, jensen_shannon
-from lvlm_audit.traces.readout import Readout, full_float32
 from lvlm_audit.traces.reduction import Workbench, reduce_token
 from lvlm_audit.traces.trace import LENSES, FloatArray, IntArray, LensName
 

@@ -13,8 +13,8 @@ from lvlm_audit.errors import ModelBroken, ProbeError, UnsupportedModel
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.hooks import count_hooks, hooks_restored, tapped
 from lvlm_audit.models.opening import hook
+from lvlm_audit.models.readout import Readout
 from lvlm_audit.probes.probe import Probe
-from lvlm_audit.traces.readout import Readout
 from tests import tiny_models
 
 

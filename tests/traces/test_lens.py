@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.models.anatomy import Anatomy
+from lvlm_audit.models.readout import Readout, full_float32
 from lvlm_audit.traces.lens import CHUNK_BYTES, Lens, Reading
-from lvlm_audit.traces.readout import Readout, full_float32
 from lvlm_audit.traces.reduction import nucleus, top
 from tests import reference
 
