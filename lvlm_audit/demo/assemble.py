@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from lvlm_audit.cache import cache_dir
 from lvlm_audit.demo.decoder import (
     DecoderSource,
     DemoAssemblyError,
@@ -41,16 +41,6 @@ ADAPTER_FOLDER: Final[Path] = Path(__file__).parent / "adapter"
 _MAX_NEW_TOKENS: Final[int] = 48
 
 Progress = Callable[[str], None]
-
-
-def cache_root() -> Path:
-    """Folder that assembled demo models live in: `$LVLM_AUDIT_CACHE`, or the user's cache."""
-    chosen = os.environ.get("LVLM_AUDIT_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("lvlm_audit"))
 
 
 def demo_folder(adapter: Path = ADAPTER_FOLDER) -> Path:
@@ -261,7 +251,7 @@ def _target(adapter: Path) -> Path:
                 "lvlm-audit, or name a model of your own with --lvlm-model"
             )
         digest.update(path.read_bytes())
-    return cache_root() / f"demo-{digest.hexdigest()[:12]}"
+    return cache_dir() / f"demo-{digest.hexdigest()[:12]}"
 
 
 def _is_complete(folder: Path) -> bool:
