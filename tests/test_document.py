@@ -15,17 +15,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import lvlm_audit
-from lvlm_audit.document import (
-    SCHEMA_VERSION,
-    Audit,
-    Comparison,
-    Difference,
-    Interval,
-    check_writable,
-    rounded,
-    write_whole,
-)
+from lvlm_audit.document import SCHEMA_VERSION, Audit, Comparison, Difference, Interval, rounded
 from lvlm_audit.errors import DocumentError, UsageError
+from lvlm_audit.writing import check_writable, write_whole
 from tests.synthetic import EARLY, EMITTED, pair, rising, trace
 
 
@@ -84,9 +76,9 @@ class TestRoundTrip:
             for key, child in children:
                 visit(child, f"{where}.{key}")
 
-        from lvlm_audit.document import _plain
+        from lvlm_audit.document.plain import plain
 
-        visit(_plain(audit), "audit")
+        visit(plain(audit), "audit")
 
 
 def edited(audit: Audit, path: str, value) -> str:

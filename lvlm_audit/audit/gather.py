@@ -7,28 +7,23 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from lvlm_audit import __version__
-from lvlm_audit.audit.plan import Need, Settings
+from lvlm_audit.audit.plan import Need, Progress, Settings
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.models.aliases import Checkpoint, resolve
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
-from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.traces import store
-from lvlm_audit.traces.trace import SCHEMA_VERSION, LensName, PairedTrace, Trace
+from lvlm_audit.traces.trace import SCHEMA_VERSION, LensName
 
 if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many probes are done, and how many there are."""
-
-OTHER_IMAGE = "another probe's image"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,62 +172,13 @@ class _Session:
         return self._model
 
     def _record(self, need: Need, done: Mapping[Need, store.Recording]) -> store.Recording:
+        from lvlm_audit.audit.recordings import Job, make
+
         model = self._opened()
         started = time.monotonic()
-        items: Sequence[Trace | PairedTrace]
-        if need.kind == "answers":
-            from lvlm_audit.traces.recorder import record
-
-            items = record(
-                model,
-                self.probes,
-                max_new_tokens=self.settings.max_new_tokens,
-                lens=need.lens,
-                batch_size=self.settings.batch_size,
-                on_progress=lambda n, total, _: self.on_progress("recording answers", n, total),
-            )
-        else:
-            items = self._record_pairs(model, need, done)
+        items = make(Job(model, self.probes, self.settings, need, done, self.on_progress))
         seconds = time.monotonic() - started
         return store.Recording(items, {"subject": _facts(model), "seconds": round(seconds, 3)})
-
-    def _record_pairs(
-        self, model: HookedModel, need: Need, done: Mapping[Need, store.Recording]
-    ) -> Sequence[PairedTrace]:
-        from lvlm_audit.traces.paired import record_pairs, reference_ids
-
-        others = other_images(self.probes)
-        asked, texts, images = [], [], []
-        answers = done[Need(need.lens, "answers")].items
-        for probe, trace, other in zip(self.probes, answers, others, strict=True):
-            if other is None:
-                continue
-            if need.kind == "answer pairs":
-                text = [int(i) for i in trace.token_ids]
-            elif probe.answer:
-                text = reference_ids(model, probe)
-            else:
-                continue
-            asked.append(probe)
-            texts.append(text)
-            images.append(other)
-        if not asked:
-            return []
-        what = "answer" if need.kind == "answer pairs" else "reference"
-        return record_pairs(
-            model,
-            asked,
-            texts,
-            images,
-            condition=OTHER_IMAGE,
-            text="answer" if need.kind == "answer pairs" else "reference",
-            lens=need.lens,
-            last_state_only=need.kind == "reference pairs",
-            batch_size=self.settings.batch_size,
-            on_progress=lambda n, total, _: self.on_progress(
-                f"replaying {what}s with other images", n, total
-            ),
-        )
 
 
 def _facts(model: HookedModel) -> dict[str, Any]:
@@ -251,26 +197,6 @@ def _facts(model: HookedModel) -> dict[str, Any]:
             "as read": model.anatomy.describe(),
         },
     }
-
-
-def other_images(probes: Sequence[Probe]) -> list[ImageSource | None]:
-    """For each probe the image of the next probe that shows another one, cyclically.
-
-    None for a probe without image, and where all probes show the same image.
-    """
-    others: list[ImageSource | None] = []
-    n = len(probes)
-    for i, probe in enumerate(probes):
-        following = (probes[(i + k) % n] for k in range(1, n))
-        others.append(
-            None
-            if probe.image is None
-            else next(
-                (p.image for p in following if p.image is not None and p.cluster != probe.cluster),
-                None,
-            )
-        )
-    return others
 
 
 def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evidence:

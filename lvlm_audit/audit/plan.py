@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from lvlm_audit.errors import UsageError
 from lvlm_audit.metrics.curves import Needs
 from lvlm_audit.spec.check import Check
 from lvlm_audit.traces.trace import LENSES, LensName
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many probes are done, and how many there are."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 DTYPES = ("auto", "float32", "bfloat16", "float16")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lvlm_audit.audit.conclude import conclude, findings, selected
-from lvlm_audit.audit.gather import Progress, choose_probes, gather, open_subject
-from lvlm_audit.audit.plan import Settings, plan
+from lvlm_audit.audit.gather import choose_probes, gather, open_subject
+from lvlm_audit.audit.plan import Progress, Settings, plan
 from lvlm_audit.document import Audit, Finding, Subject
 from lvlm_audit.errors import TraceError
 from lvlm_audit.probes.probe import Probe

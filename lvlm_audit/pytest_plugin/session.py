@@ -12,10 +12,11 @@ import pytest
 
 from lvlm_audit.audit.plan import Settings
 from lvlm_audit.audit.run import Judged, audit_model
-from lvlm_audit.document import Audit, Finding, check_writable, write_whole
+from lvlm_audit.document import Audit, Finding
 from lvlm_audit.errors import LvlmAuditError, UsageError
 from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.spec.suite import load_family
+from lvlm_audit.writing import check_writable, write_whole
 
 SESSION: pytest.StashKey[AuditSession] = pytest.StashKey()
 

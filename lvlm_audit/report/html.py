@@ -12,9 +12,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from lvlm_audit.document import Audit, write_whole
+from lvlm_audit.document import Audit
 from lvlm_audit.report import curves, words
 from lvlm_audit.report.view import page
+from lvlm_audit.writing import write_whole
 
 _TEMPLATES = "templates"
 

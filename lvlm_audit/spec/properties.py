@@ -8,7 +8,7 @@ detected nodes, never block numbers, so that one declaration serves models of an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import Any, ClassVar, Literal, Protocol, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,22 @@ class Property(Protocol):
         ...
 
 
+class Statement:
+    """A property that holds of a token or does not: its values are 1 and 0."""
+
+    __slots__ = ()
+    statement: ClassVar[bool] = True
+    unit: ClassVar[str | None] = None
+
+
+class Quantity:
+    """A property that is a number, in the metric's unit unless it names its own."""
+
+    __slots__ = ()
+    statement: ClassVar[bool] = False
+    unit: ClassVar[str | None] = None
+
+
 PropertyType = type[Any]
 REGISTRY: dict[str, PropertyType] = {}
 
@@ -110,7 +126,7 @@ def _trace(recording: Any, what: str) -> Trace:
 
 @register
 @dataclass(frozen=True, slots=True)
-class Rise:
+class Rise(Statement):
     """The curve rises up to a node: little downward movement, and a real gain.
 
     A token whose nucleus never settles has not risen: it counts as 0, not as "not applicable".
@@ -128,16 +144,6 @@ class Rise:
     def __post_init__(self) -> None:
         _known_place(self.until)
 
-    @property
-    def statement(self) -> bool:
-        """Holds or does not."""
-        return True
-
-    @property
-    def unit(self) -> str | None:
-        """None: a share."""
-        return None
-
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """1 where the token's curve rises, else 0."""
         trace = _trace(recording, "Rise")
@@ -151,7 +157,7 @@ class Rise:
 
 @register
 @dataclass(frozen=True, slots=True)
-class Plateau:
+class Plateau(Statement):
     """After the model's settle state the leader stays and neighbouring states stay close.
 
     The window runs from the settle state located on the other half of the images to state L-1: the
@@ -163,16 +169,6 @@ class Plateau:
     """
 
     max_divergence: float = 0.1
-
-    @property
-    def statement(self) -> bool:
-        """Holds or does not."""
-        return True
-
-    @property
-    def unit(self) -> str | None:
-        """None: a share."""
-        return None
 
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """1 where the token keeps its leader and its distribution, NaN where there is no window."""
@@ -192,22 +188,12 @@ class Plateau:
 
 @register
 @dataclass(frozen=True, slots=True)
-class LateMutation:
+class LateMutation(Statement):
     """In the last quarter a settled leader is replaced by a clear margin (terminal state apart).
 
     Not applicable to a token whose leader never settles early enough to be overturned before the
     terminal state: what has not settled cannot mutate.
     """
-
-    @property
-    def statement(self) -> bool:
-        """Holds or does not."""
-        return True
-
-    @property
-    def unit(self) -> str | None:
-        """None: a share."""
-        return None
 
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """1 where the token mutates late."""
@@ -227,18 +213,8 @@ class LateMutation:
 
 @register
 @dataclass(frozen=True, slots=True)
-class Saturates:
+class Saturates(Statement):
     """From some state before L-1 on the leading token no longer changes."""
-
-    @property
-    def statement(self) -> bool:
-        """Holds or does not."""
-        return True
-
-    @property
-    def unit(self) -> str | None:
-        """None: a share."""
-        return None
 
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """1 where the leader is final before state L-1."""
@@ -249,7 +225,7 @@ class Saturates:
 
 @register
 @dataclass(frozen=True, slots=True)
-class Value:
+class Value(Quantity):
     """The curve's value at a place.
 
     Attributes:
@@ -260,16 +236,6 @@ class Value:
 
     def __post_init__(self) -> None:
         _known_place(self.at)
-
-    @property
-    def statement(self) -> bool:
-        """A quantity."""
-        return False
-
-    @property
-    def unit(self) -> str | None:
-        """The metric's own."""
-        return None
 
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """The value; NaN where the node or the curve is undefined."""
@@ -282,7 +248,7 @@ class Value:
 
 @register
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Statement):
     """At the last state at least a share of the curve's peak is left.
 
     Attributes:
@@ -292,16 +258,6 @@ class Kept:
 
     share: float = 0.5
     min_peak: float = 0.05
-
-    @property
-    def statement(self) -> bool:
-        """Holds or does not."""
-        return True
-
-    @property
-    def unit(self) -> str | None:
-        """None: a share."""
-        return None
 
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """1 where the end keeps the share of the peak."""
@@ -313,18 +269,11 @@ class Kept:
 
 @register
 @dataclass(frozen=True, slots=True)
-class LevelGap:
+class LevelGap(Quantity):
     """Distance between a token's critical states by probability and by distribution, share of depth."""
 
-    @property
-    def statement(self) -> bool:
-        """A quantity."""
-        return False
-
-    @property
-    def unit(self) -> str | None:
-        """States over blocks."""
-        return "share of depth"
+    unit: ClassVar[str] = "share of depth"
+    """States over blocks."""
 
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """|critical by nucleus mass - collapse of neighbour JSD| / L; NaN where one is missing."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lvlm_audit import suite
-from lvlm_audit.audit.gather import other_images
 from lvlm_audit.audit.plan import Need, Settings, plan
 from lvlm_audit.errors import UsageError
+from lvlm_audit.probes.others import other_images
 from lvlm_audit.probes.probe import ImageSource, Probe
 
 

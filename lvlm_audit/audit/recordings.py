@@ -1,0 +1,116 @@
+"""How each kind of recording is made: one function a kind. Opens no model, but needs an opened one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lvlm_audit.audit.plan import Need, Progress, Settings
+from lvlm_audit.metrics.curves import Needs
+from lvlm_audit.models.hooked import HookedModel
+from lvlm_audit.probes.others import other_images
+from lvlm_audit.probes.probe import Probe
+from lvlm_audit.traces.paired import record_pairs, reference_ids
+from lvlm_audit.traces.recorder import record
+from lvlm_audit.traces.store import Recording
+from lvlm_audit.traces.trace import PairedTrace, Trace
+
+OTHER_IMAGE = "another probe's image"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One recording to be made.
+
+    Attributes:
+        model: opened.
+        probes: to ask.
+        settings: of the run.
+        need: lens and kind.
+        done: recordings that exist already; answers come before what is made of them.
+        on_progress: called while recording.
+    """
+
+    model: HookedModel
+    probes: Sequence[Probe]
+    settings: Settings
+    need: Need
+    done: Mapping[Need, Recording]
+    on_progress: Progress
+
+    def progress(self, what: str) -> Callable[[int, int, int], None]:
+        """A recorder's progress as the run's."""
+        return lambda n, total, _: self.on_progress(what, n, total)
+
+    def answers(self) -> Sequence[Trace]:
+        """The model's answers, recorded before."""
+        items = self.done[Need(self.need.lens, "answers")].items
+        return [item for item in items if isinstance(item, Trace)]
+
+
+Items = Sequence[Trace] | Sequence[PairedTrace]
+
+
+def make(job: Job) -> Items:
+    """Make a recording of the job's kind.
+
+    Raises:
+        LvlmAuditError: a probe cannot be asked, or the model fails on it.
+    """
+    return _MAKERS[job.need.kind](job)
+
+
+def _answers(job: Job) -> Items:
+    return record(
+        job.model,
+        job.probes,
+        max_new_tokens=job.settings.max_new_tokens,
+        lens=job.need.lens,
+        batch_size=job.settings.batch_size,
+        on_progress=job.progress("recording answers"),
+    )
+
+
+def _answer_pairs(job: Job) -> Items:
+    texts = [[int(i) for i in trace.token_ids] for trace in job.answers()]
+    return _pairs(job, texts, "answer")
+
+
+def _reference_pairs(job: Job) -> Items:
+    texts = [reference_ids(job.model, probe) if probe.answer else None for probe in job.probes]
+    return _pairs(job, texts, "reference")
+
+
+def _pairs(
+    job: Job, texts: Sequence[Sequence[int] | None], text: Literal["answer", "reference"]
+) -> Items:
+    """Each text under its own and another probe's image; probes without either are left out."""
+    chosen = [
+        (probe, said, other)
+        for probe, said, other in zip(job.probes, texts, other_images(job.probes), strict=True)
+        if said is not None and other is not None
+    ]
+    if not chosen:
+        return []
+    probes, said, images = zip(*chosen, strict=True)
+    return record_pairs(
+        job.model,
+        probes,
+        said,
+        images,
+        condition=OTHER_IMAGE,
+        text=text,
+        lens=job.need.lens,
+        # A likelihood is read at the last state alone; the answer's grounding curve needs them all.
+        last_state_only=text == "reference",
+        batch_size=job.settings.batch_size,
+        on_progress=job.progress(f"replaying {text}s with other images"),
+    )
+
+
+_MAKERS: Mapping[Needs, Callable[[Job], Items]] = {
+    "answers": _answers,
+    "answer pairs": _answer_pairs,
+    "reference pairs": _reference_pairs,
+}

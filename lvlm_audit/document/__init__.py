@@ -1,0 +1,51 @@
+"""The audit document: a versioned JSON record that every renderer and comparison reads.
+
+Standard library only, so that reports and comparisons run on a machine without NumPy. Field names here
+are the field names in the JSON file. Numbers are plain ints and floats; a value that does not exist is
+null, never NaN. Curves are rounded to 4 significant places when the document is written.
+
+Units: probabilities and shares in [0, 1]; divergences and entropies in bits; states and transitions
+are indices (state j of 0..L, transition i = state i -> i + 1, block i is 0-based).
+"""
+
+from lvlm_audit.document.audit import SCHEMA, SCHEMA_VERSION, Audit, Subject
+from lvlm_audit.document.comparison import Comparison, Difference
+from lvlm_audit.document.findings import (
+    Bound,
+    Eligibility,
+    Finding,
+    Interval,
+    Severity,
+    Stage,
+    Verdict,
+)
+from lvlm_audit.document.plain import rounded
+from lvlm_audit.document.probes import ProbeReading, TokenReading
+from lvlm_audit.document.stages import LayerSummary, Level, Node, StageReading
+from lvlm_audit.document.uses import Nomination, Reversal, Uses
+
+__all__ = [
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "Audit",
+    "Bound",
+    "Comparison",
+    "Difference",
+    "Eligibility",
+    "Finding",
+    "Interval",
+    "LayerSummary",
+    "Level",
+    "Node",
+    "Nomination",
+    "ProbeReading",
+    "Reversal",
+    "Severity",
+    "Stage",
+    "StageReading",
+    "Subject",
+    "TokenReading",
+    "Uses",
+    "Verdict",
+    "rounded",
+]

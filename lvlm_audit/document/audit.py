@@ -1,0 +1,116 @@
+"""The whole record, as a value and as JSON."""
+
+from __future__ import annotations
+
+import json
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lvlm_audit.document.comparison import Comparison
+from lvlm_audit.document.findings import Finding, Verdict
+from lvlm_audit.document.plain import build, plain
+from lvlm_audit.document.probes import ProbeReading
+from lvlm_audit.document.stages import LayerSummary, StageReading
+from lvlm_audit.document.uses import Uses
+from lvlm_audit.errors import DocumentError
+from lvlm_audit.writing import write_whole
+
+SCHEMA = "lvlm_audit/audit"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom was asked."""
+
+    model: str
+    """As the user named it."""
+    is_demo: bool
+    resolved: str
+    """Hub id or folder name."""
+    architecture: str
+    blocks: int
+    width: int
+    vocabulary: int
+    dtype: str
+    device: str
+    lens: str
+    anatomy: dict[str, str]
+    """What was found where: {"blocks": "model.language_model.layers (30)", ...}."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The whole record. `verdict` is "pass" only if no error-severity finding failed or stayed open."""
+
+    verdict: Verdict
+    headline: str
+    """One sentence."""
+    subject: Subject
+    findings: list[Finding]
+    stages: StageReading
+    layers: list[LayerSummary]
+    probes: list[ProbeReading]
+    uses: Uses
+    provenance: dict[str, Any]
+    """created (ISO 8601), versions, fingerprints, settings, seconds, whether traces were reused."""
+    comparison: Comparison | None = None
+    schema: str = SCHEMA
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """The document as JSON text (UTF-8, no NaN)."""
+        return json.dumps(plain(self), ensure_ascii=False, allow_nan=False, indent=1)
+
+    def save(self, path: str | Path) -> None:
+        """Write the document; either the whole file appears or none.
+
+        Raises:
+            UsageError: the path cannot be written.
+        """
+        write_whole(Path(path), self.to_json())
+
+    @classmethod
+    def from_json(cls, text: str, *, name: str = "document") -> Audit:
+        """Read a document.
+
+        Raises:
+            DocumentError: not JSON, not an audit document, damaged, or of a newer version.
+        """
+        try:
+            data = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise DocumentError(f"{name} is not JSON: {error}.") from error
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            raise DocumentError(
+                f"{name} is not an audit document: its schema is "
+                f"{data.get('schema') if isinstance(data, dict) else None!r}, not {SCHEMA!r}. "
+                f"Write one with --lvlm-json."
+            )
+        version = data.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise DocumentError(
+                f"{name} has schema version {version!r}; this lvlm_audit reads version "
+                f"{SCHEMA_VERSION}. Read it with the version that wrote it, or audit again."
+            )
+        return typing.cast("Audit", build(cls, data, name))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Audit:
+        """Read a document from a file.
+
+        Raises:
+            DocumentError: as `from_json`, and when the file cannot be read.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DocumentError(f"cannot read {str(path)!r}: {error}.") from error
+        return cls.from_json(text, name=str(path))
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

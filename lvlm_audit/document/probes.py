@@ -1,0 +1,55 @@
+"""Every probe with its answer, token by token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReading:
+    """One generated token, layer by layer."""
+
+    text: str
+    id: int
+    kind: str
+    """Token class: content, function, copied, punctuation, continuation, special."""
+    eligible: bool
+    probability: list[float]
+    """[S] lens probability of the emitted token."""
+    nucleus: list[float]
+    """[S] nucleus mass."""
+    divergence: list[float]
+    """[L] JSD between neighbouring states, bits."""
+    leaders: list[str]
+    """[S] text of the leading token."""
+    leader_probability: list[float]
+    """[S]"""
+    grounding: list[float] | None
+    """[S] JSD between its own image and another probe's, bits; None where not recorded."""
+    onset: int | None
+    critical: int | None
+    settle: int | None
+    saturation: int | None
+    """Earliest state from which the leader no longer changes; None: never before the last state."""
+    mutations: list[int]
+    """States at which a settled leader was replaced late."""
+    terminal_change: bool
+    """The leader changes at the terminal transition."""
+    rivals: list[dict[str, Any]] = field(default_factory=list)
+    """Strongest other candidates: {"text": str, "probability": [S]} (at most 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReading:
+    """One probe: what was asked, what was answered, and how the answer formed."""
+
+    id: str
+    cluster: str
+    prompt: str
+    image: str | None
+    """Thumbnail as a data URI; None for prepared probes."""
+    reference: str | None
+    answer: str
+    labels: dict[str, Any]
+    tokens: list[TokenReading]

@@ -1,0 +1,76 @@
+"""Where the stages lie, level by level, and the curves that show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lvlm_audit.document.findings import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A state on the way, located on tokens and summarised over images.
+
+    Attributes:
+        state: median over images of per-image medians; None where undefined.
+        interval: bootstrap over images, None below 5 images' worth of evidence or when undefined.
+        spread: interquartile range over images, in states.
+        undefined: share of eligible tokens for which the node does not exist.
+    """
+
+    state: float | None
+    interval: Interval | None
+    spread: float | None
+    undefined: float
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What one level of evidence says: "probability", "distribution" or "feature"."""
+
+    name: str
+    measured: bool
+    pattern: str
+    """"three stages", "rise and plateau", "rise only", "no such pattern", "inconclusive" or
+    "not measured"."""
+    evidence: str
+    """In words: what was seen that supports the pattern or speaks against it."""
+    critical: Node | None = None
+    onset: Node | None = None
+    settle: Node | None = None
+    mutation_states: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class StageReading:
+    """The stages of the model as located on its answers."""
+
+    blocks: int
+    pattern: str
+    """The pattern of the leading level (probability), worded as in `Level.pattern`."""
+    evidence: str
+    critical_layer: int | None
+    mutation_layers: list[int]
+    mutation_share: list[float]
+    """[S] share of eligible tokens that mutate at each state; the terminal state is apart."""
+    terminal_share: float | None
+    """Share of eligible tokens whose leader changes at the terminal transition L-1 -> L."""
+    levels: list[Level]
+    levels_agree: bool | None
+    note: str
+    """What the reader must know to read it (lens, caveats)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSummary:
+    """One curve over states or transitions, summarised over images (mean over tokens per image)."""
+
+    name: str
+    unit: str
+    axis: str
+    """"state" or "transition"."""
+    median: list[float | None]
+    low: list[float | None]
+    """First quartile over images."""
+    high: list[float | None]
+    """Third quartile over images."""
