@@ -17,7 +17,7 @@ from torch import Tensor
 from lvlm_audit.errors import ModelBroken, UnsupportedModel
 from lvlm_audit.models.anatomy import Anatomy
 from lvlm_audit.models.hooks import hooks_restored, tapped
-from lvlm_audit.models.readout import Readout, full_float32
+from lvlm_audit.models.readout import Readout
 
 TOLERANCE = {torch.float32: 2e-4, torch.float16: 6e-3, torch.bfloat16: 4e-2}
 """Largest difference of logits, as a share of the largest logit, that the model's own dtype explains."""
@@ -71,8 +71,7 @@ def prove(model: Any, anatomy: Anatomy, inputs: Mapping[str, Any], *, asked: str
         reported = _reported(output)
         readout = Readout(anatomy)
         normed = readout.normed(seen[len(anatomy.blocks)])
-        with full_float32():
-            read = readout.logits(normed).to(own.device)
+        read = readout.logits(normed).to(own.device)
     if bool(own.isnan().any()):
         raise ModelBroken(
             f"{type(model).__name__} answers NaN on {asked}: its weights or its dtype "

@@ -9,8 +9,7 @@ Rows of one token stay together: [n, S, d] is n tokens at S = L + 1 states, stat
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -20,20 +19,13 @@ from torch import Tensor
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.models.anatomy import Anatomy
-from lvlm_audit.models.readout import Readout, full_float32
-from lvlm_audit.traces.crew import shared_out
+from lvlm_audit.models.readout import Readout
 from lvlm_audit.traces.divergence import LN2, jensen_shannon
 from lvlm_audit.traces.reduction import Workbench, reduce_token
 from lvlm_audit.traces.trace import LENSES, FloatArray, IntArray, LensName
 
 CHUNK_BYTES = 96 * 2**20
 """Float32 logits of one chunk, whatever the vocabulary; one token is read even if it is more."""
-
-_LANE_TOKENS = 1 << 30
-"""A chunk is divided among threads only as far as each product keeps at least so many tokens' rows.
-
-Out of reach for now: with lanes of 8 tokens the demo audit took twice the processor time (147 s for 73 s),
-because OpenMP's idle threads spin while the lanes work. Lower it again only with a bench on a quiet machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +92,10 @@ class Lens:
         self.states = anatomy.states
         row = 4 * self.readout.vocabulary * self.states
         self.chunk_tokens = max(1, chunk_bytes // row)
-        # Lanes work side by side on a processor, each on its share of the chunk.
-        cores = torch.get_num_threads() if self.readout.device.type == "cpu" else 1
-        self._most_lanes = min(cores, max(1, self.chunk_tokens // _LANE_TOKENS))
-        self._idle: list[_Lane] = []
+        # Kept from call to call: fresh memory of this size comes from the system page by page, which
+        # costs as much as a third of the product that is written into it.
+        self._logits: Tensor | None = None
+        self._bench: Workbench | None = None
 
     def prepared(self, states: Tensor) -> Tensor:
         """States [n, S, d] as the head gets them: float32, state L (and for `normed` all) normed."""
@@ -116,8 +108,7 @@ class Lens:
     def logits(self, states: Tensor) -> Tensor:
         """Float32 logits [n, S, V] of states [n, S, d], for a closer look; `read` never keeps them."""
         rows = self.prepared(states)
-        with full_float32():
-            return self.readout.logits(rows.flatten(0, 1)).view(*rows.shape[:2], -1)
+        return self.readout.logits(rows.flatten(0, 1)).view(*rows.shape[:2], -1)
 
     @torch.inference_mode()
     def read(self, states: Tensor, emitted: Tensor, distractors: Tensor) -> Reading:
@@ -128,17 +119,14 @@ class Lens:
             emitted: [n] ids of the tokens that were generated.
             distractors: [n] ids to follow beside them; -1 where there is none.
         """
-        parts: dict[int, Reading] = {}
-
-        def reduce(chunk: slice, logits: Tensor, lane: _Lane) -> None:
+        parts = []
+        for chunk, logits in self._chunks(states, 1):
             here, there = (ids[chunk].to(logits.device) for ids in (emitted, distractors))
-            bench = lane.bench(logits)
-            parts[chunk.start] = _reading(
-                [reduce_token(y, bench, here[i], there[i]) for i, y in enumerate(logits)]
+            bench = self._workbench(logits)
+            parts.append(
+                _reading([reduce_token(y, bench, here[i], there[i]) for i, y in enumerate(logits)])
             )
-
-        self._spread(states, 1, reduce)
-        return Reading.join([parts[start] for start in sorted(parts)])
+        return Reading.join(parts)
 
     @torch.inference_mode()
     def compare(
@@ -161,81 +149,44 @@ class Lens:
         # Runs are interleaved, so that both of a token are in one chunk.
         both = torch.stack([base, other], dim=1).flatten(0, 1)
 
-        def reduce(chunk: slice, logits: Tensor, _: _Lane) -> None:
+        for chunk, logits in self._chunks(both, 2):
             for i, token in enumerate(range(chunk.start // 2, chunk.stop // 2)):
                 p, q = (torch.log_softmax(logits[2 * i + run], -1) for run in (0, 1))
                 at = int(emitted[token])
                 surprise[:, token] = float(p[-1, at]) / LN2, float(q[-1, at]) / LN2
                 divergence[token] = _sliced_jsd(p.exp_(), q.exp_()).cpu().numpy()
-
-        self._spread(both, 2, reduce)
         return divergence, surprise
 
-    def _spread(self, states: Tensor, multiple: int, work: _Work) -> None:
-        """Hands `work` every chunk of tokens with its logits [m, S, V], in several lanes at once.
+    def _chunks(self, states: Tensor, multiple: int) -> Iterator[tuple[slice, Tensor]]:
+        """Chunks of tokens, a multiple of `multiple` each, with their logits [m, S, V].
 
-        A chunk is as large as its lane's share of the byte budget, and a multiple of `multiple`.
+        The logits lie in one memory: each chunk's are gone when the next is asked for.
         """
         n, depth = states.shape[:2]
         budget = self.chunk_tokens * self.states // depth
-        lanes = self._most_lanes
-        size = min(budget // lanes, math.ceil(n / lanes)) if budget >= lanes * multiple else budget
-        size = max(multiple, math.ceil(size / multiple) * multiple)
+        size = max(multiple, min(n, budget) // multiple * multiple)
+        for start in range(0, n, size):
+            rows = self.prepared(states[start : start + size])
+            out = self._room(len(rows) * depth)
+            self.readout.logits(rows.flatten(0, 1), out)
+            yield slice(start, start + len(rows)), out.unflatten(0, (len(rows), depth))
 
-        def lane(pieces: Iterator[int]) -> None:
-            try:
-                own = self._idle.pop()
-            except IndexError:
-                own = _Lane()
-            for piece in pieces:
-                chunk = slice(piece * size, min(n, (piece + 1) * size))
-                rows = self.prepared(states[chunk])
-                out = own.room(len(rows) * depth, self.readout)
-                self.readout.logits(rows.flatten(0, 1), out, own.cast(self.readout))
-                work(chunk, out.unflatten(0, (len(rows), depth)), own)
-            self._idle.append(own)
-
-        with full_float32():
-            shared_out(lane, math.ceil(n / size), lanes)
-
-
-class _Lane:
-    """One thread's memory, kept from call to call.
-
-    Fresh memory of this size comes from the system page by page, which costs as much as a third of the
-    product that is written into it.
-    """
-
-    def __init__(self) -> None:
-        self._logits: Tensor | None = None
-        self._bench: Workbench | None = None
-        self._cast: Tensor | None = None
-
-    def room(self, rows: int, readout: Readout) -> Tensor:
+    def _room(self, rows: int) -> Tensor:
         """[rows, V] float32 for logits."""
         if self._logits is None or self._logits.shape[0] < rows:
             # The old one goes first: both at once would be twice the budget.
             self._logits = None
             self._logits = torch.empty(
-                rows, readout.vocabulary, dtype=torch.float32, device=readout.device
+                rows, self.readout.vocabulary, dtype=torch.float32, device=self.readout.device
             )
         return self._logits[:rows]
 
-    def cast(self, readout: Readout) -> Tensor:
-        """For the readout's own use."""
-        if self._cast is None:
-            self._cast = readout.scratch()
-        return self._cast
-
-    def bench(self, logits: Tensor) -> Workbench:
+    def _workbench(self, logits: Tensor) -> Workbench:
         """For reducing tokens of `logits` [m, S, V]."""
         _, states, vocabulary = logits.shape
         if self._bench is None or self._bench.p.shape != (states, vocabulary):
             self._bench = Workbench(states, vocabulary, logits.device)
         return self._bench
-
-
-_Work = Callable[[slice, Tensor, _Lane], None]
 
 
 def _reading(tokens: list[dict[str, Tensor]]) -> Reading:

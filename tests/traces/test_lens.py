@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.models.anatomy import Anatomy
-from lvlm_audit.models.readout import Readout, full_float32
+from lvlm_audit.models.readout import Readout
 from lvlm_audit.traces.lens import CHUNK_BYTES, Lens, Reading
 from lvlm_audit.traces.reduction import nucleus, top
 from tests import reference
@@ -228,25 +228,17 @@ def test_logits_never_outgrow_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None
     places, rows = set(), []
     original = Readout.logits
 
-    def watched(self: Readout, states: Tensor, out: Tensor, *more: Tensor) -> Tensor:
+    def watched(self: Readout, states: Tensor, out: Tensor) -> Tensor:
         places.add(out.data_ptr())
         rows.append(len(out))
-        return original(self, states, out, *more)
+        return original(self, states, out)
 
     monkeypatch.setattr(Readout, "logits", watched)
     for tokens in (40, 3):
         ids = torch.zeros(tokens, dtype=torch.long)
         lens.read(walk(tokens), ids, ids)
     assert max(rows) <= 2 * made.states
-    # A chunk of its own for each thread only if it is large; this one is not.
     assert len(places) == 1
-
-
-def test_no_float32_copy_of_a_16_bit_head_is_kept() -> None:
-    made = anatomy(vocabulary=4096, dtype=torch.bfloat16)
-    readout = Readout(made)
-    held = [v for v in vars(readout).values() if isinstance(v, Tensor)]
-    assert all(v.dtype == torch.bfloat16 for v in held if v.ndim == 2)
 
 
 def test_the_default_chunk_is_bounded_for_any_vocabulary() -> None:
@@ -287,18 +279,6 @@ def test_the_nucleus_is_the_smallest_set_and_at_most_ten() -> None:
 def test_an_unknown_lens_is_refused() -> None:
     with pytest.raises(UsageError, match="normed, raw"):
         Lens(anatomy(), "tuned")  # type: ignore[arg-type]
-
-
-def test_the_users_precision_setting_is_given_back() -> None:
-    matmul = torch.backends.cuda.matmul
-    before = matmul.fp32_precision
-    try:
-        matmul.fp32_precision = "tf32"
-        with full_float32():
-            assert matmul.fp32_precision == "ieee"
-        assert matmul.fp32_precision == "tf32"
-    finally:
-        matmul.fp32_precision = before
 
 
 def test_a_word_that_the_model_masks_out_is_no_trouble() -> None:
