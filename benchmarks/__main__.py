@@ -13,6 +13,9 @@ for arguments in (
     ("benchmarks.bench_lens",),
     ("benchmarks.bench_lens", *SEVEN_B),
     ("benchmarks.bench_recording", str(demo_folder()), "--demo-probes"),
+    # Other lengths: what is kept in memory must not grow with the answers.
+    ("benchmarks.bench_recording", str(demo_folder()), "--demo-probes", "--tokens", "96"),
+    ("benchmarks.bench_recording", "7b", "--tokens", "8", "--repeat", "1"),
 ):
     print(" ".join(arguments), flush=True)
     subprocess.run([sys.executable, "-m", *arguments], check=True)

@@ -1,6 +1,7 @@
 """Recording against bare generation of the same tokens, on one model and the same answers.
 
-    python benchmarks/bench_recording.py MODEL [--probes 8] [--tokens 48] [--batch 8]
+    python -m benchmarks.bench_recording MODEL [--probes 8] [--tokens 48] [--batch 8]
+    python -m benchmarks.bench_recording 7b --tokens 8 --repeat 1       # noise of that shape, 13.5 GB
 
 MODEL is a checkpoint folder, alias or hub id; its own bundled or demo probes are asked. Time is measured
 in turns within one process; memory in a fresh process each, as the growth of the resident peak over the
@@ -19,8 +20,10 @@ from typing import Any
 
 import torch
 
+from benchmarks import seven_b
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import load
+from lvlm_audit.models.product import HeadProduct
 from lvlm_audit.probes.bundled import default_probes, demo_probes
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces.batching import batches
@@ -41,8 +44,13 @@ def main() -> None:
     parser.add_argument("--weigh", choices=["bare", "recorded"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    hooked = load(options.model)
-    asked = (demo_probes if options.demo_probes else default_probes)()[: options.probes]
+    # Before this process opens a model of its own: two of 13 GB at once would not fit.
+    memory = {} if options.weigh else {name: weigh(name) for name in ("bare", "recorded")}
+    if options.model == "7b":
+        hooked, asked = seven_b.model(), seven_b.probes(options.probes)
+    else:
+        hooked = load(options.model)
+        asked = (demo_probes if options.demo_probes else default_probes)()[: options.probes]
     # Answers of equal length compare like with like: nobody may stop early.
     hooked.end_ids = frozenset()
     run = {
@@ -57,17 +65,17 @@ def main() -> None:
         print(json.dumps(peak() - before))
         return
     times: dict[str, list[float]] = {name: [] for name in run}
-    reading = [0.0]
-    watch_lens(reading)
+    spent = {"lens": 0.0, "product": 0.0}
+    watch(Lens, "read", spent, "lens")
+    watch(HeadProduct, "__call__", spent, "product")
     for turn in range(options.repeat + 1):
         for name, work in run.items():
-            reading[0] = 0.0
+            spent.update(lens=0.0, product=0.0)
             started = time.perf_counter()
             work()
             if turn:
                 times[name].append(time.perf_counter() - started)
     best = {name: min(values) for name, values in times.items()}
-    memory = {name: weigh(name) for name in run}
     print(
         json.dumps(
             {
@@ -77,7 +85,8 @@ def main() -> None:
                 "bare_seconds": round(best["bare"], 3),
                 "recorded_seconds": round(best["recorded"], 3),
                 "ratio": round(best["recorded"] / best["bare"], 3),
-                "lens_share_of_recording": round(reading[0] / times["recorded"][-1], 3),
+                "lens_share_of_recording": round(spent["lens"] / times["recorded"][-1], 3),
+                "product_share_of_lens": round(spent["product"] / spent["lens"], 3),
                 "memory_over_bare_mib": round((memory["recorded"] - memory["bare"]) / 2**20, 1),
             }
         )
@@ -102,25 +111,24 @@ def whole(hooked: HookedModel, probes: list[Probe], options: argparse.Namespace)
     record(hooked, probes, max_new_tokens=options.tokens, batch_size=options.batch)
 
 
-def watch_lens(spent: list[float]) -> None:
-    """Adds the seconds inside the lens to spent[0]."""
-    original = Lens.read
+def watch(cls: type, method: str, spent: dict[str, float], name: str) -> None:
+    """Adds the seconds inside a method to spent[name]."""
+    original = getattr(cls, method)
 
-    def read(self: Lens, *args: Any) -> Any:
+    def timed(self: Any, *args: Any) -> Any:
         started = time.perf_counter()
         try:
             return original(self, *args)
         finally:
-            spent[0] += time.perf_counter() - started
+            spent[name] += time.perf_counter() - started
 
-    Lens.read = read  # type: ignore[method-assign]
+    setattr(cls, method, timed)
 
 
 def weigh(what: str) -> int:
     """Bytes by which one run raises the peak of a fresh process."""
-    done = subprocess.run(
-        [sys.executable, *sys.argv, "--weigh", what], check=True, capture_output=True, text=True
-    )
+    again = [sys.executable, "-m", "benchmarks.bench_recording", *sys.argv[1:], "--weigh", what]
+    done = subprocess.run(again, check=True, stdout=subprocess.PIPE, text=True)
     return int(done.stdout.strip().splitlines()[-1])
 
 
