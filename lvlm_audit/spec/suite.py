@@ -62,7 +62,7 @@ def load_file(path: Path) -> CheckFile:
         namespace = runpy.run_path(str(path))
     except LvlmAuditError as error:
         raise CheckError(f"{path.name}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CheckError(
             f"{path.name} cannot be loaded: {type(error).__name__}: {error}. "
             f"A check file declares Check objects at its top level."

@@ -47,6 +47,7 @@ class TestLoading:
         [
             ("def broken(:\n", r"check_x.py cannot be loaded: SyntaxError: .*check_x.py, line 1"),
             ("1 / 0\n", "check_x.py cannot be loaded: ZeroDivisionError: division by zero"),
+            ("import sys\nsys.exit(0)\n", "check_x.py cannot be loaded: SystemExit: 0"),
             ("import nothing_of_that_name\n", "check_x.py cannot be loaded: ModuleNotFoundError"),
             ("from lvlm_audit import Chekc\n", "check_x.py cannot be loaded: ImportError"),
             ("", "check_x.py declares no Check"),
