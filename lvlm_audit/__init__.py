@@ -26,6 +26,22 @@ if TYPE_CHECKING:
     from lvlm_audit.metrics.curves import nucleus_mass as nucleus_mass
     from lvlm_audit.metrics.curves import token_lead as token_lead
     from lvlm_audit.metrics.curves import token_probability as token_probability
+    from lvlm_audit.metrics.distributions import entropy as entropy
+    from lvlm_audit.metrics.distributions import jsd_to_final as jsd_to_final
+    from lvlm_audit.metrics.distributions import kl_to_final as kl_to_final
+    from lvlm_audit.metrics.distributions import leader_changes as leader_changes
+    from lvlm_audit.metrics.distributions import paper_index as paper_index
+    from lvlm_audit.metrics.tokens import critical_depth as critical_depth
+    from lvlm_audit.metrics.tokens import distractor_probability as distractor_probability
+    from lvlm_audit.metrics.tokens import emitted_margin as emitted_margin
+    from lvlm_audit.metrics.tokens import lead_margin as lead_margin
+    from lvlm_audit.metrics.tokens import leader_probability as leader_probability
+    from lvlm_audit.metrics.tokens import leader_switches as leader_switches
+    from lvlm_audit.metrics.tokens import onset_depth as onset_depth
+    from lvlm_audit.metrics.tokens import rival_probability as rival_probability
+    from lvlm_audit.metrics.tokens import saturation_depth as saturation_depth
+    from lvlm_audit.metrics.tokens import settle_depth as settle_depth
+    from lvlm_audit.metrics.tokens import token_rank as token_rank
     from lvlm_audit.models.hooked import HookedModel as HookedModel
     from lvlm_audit.models.opening import hook as hook
     from lvlm_audit.models.opening import load as load
@@ -60,6 +76,26 @@ _HOMES = {
         "nucleus_mass",
         "token_lead",
         "token_probability",
+    ),
+    "metrics.distributions": (
+        "entropy",
+        "jsd_to_final",
+        "kl_to_final",
+        "leader_changes",
+        "paper_index",
+    ),
+    "metrics.tokens": (
+        "critical_depth",
+        "distractor_probability",
+        "emitted_margin",
+        "lead_margin",
+        "leader_probability",
+        "leader_switches",
+        "onset_depth",
+        "rival_probability",
+        "saturation_depth",
+        "settle_depth",
+        "token_rank",
     ),
     "models.hooked": ("HookedModel",),
     "models.opening": ("hook", "load"),

@@ -27,6 +27,7 @@ def trace(
     candidates: Mapping[int, Sequence[float]] | None = None,
     inputs: Sequence[int] | None = None,
     lens: LensName = "normed",
+    paper_index: Sequence[float] | None = None,
 ) -> Trace:
     """A trace whose tokens all follow one curve of the emitted token's probability.
 
@@ -77,6 +78,7 @@ def trace(
         distractor_ids=np.full(tokens, OTHER, dtype=np.int64),
         distractor=per_token(np.full(states, distractor)),
         vocabulary=VOCABULARY,
+        paper_index=None if paper_index is None else per_token(np.asarray(paper_index)),
     )
 
 

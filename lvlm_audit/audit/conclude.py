@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
+from lvlm_audit.audit.last_transition import last_transition
 from lvlm_audit.audit.readings import layer_summaries, probe_readings, stage_reading
 from lvlm_audit.audit.uses import uses
 from lvlm_audit.document import Audit, Finding, Severity, Subject, Verdict
@@ -16,7 +17,7 @@ from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.judge import judge, observe
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.stages import find_stages
-from lvlm_audit.traces.trace import LensName
+from lvlm_audit.traces.trace import DivergenceName, LensName
 
 
 def findings(
@@ -47,6 +48,7 @@ def conclude(
     evidence: Evidence,
     *,
     subject: Subject,
+    others: Sequence[Evidence] = (),
     probes: Sequence[Probe] = (),
     provenance: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -56,24 +58,29 @@ def conclude(
     Args:
         found: the findings that count (all of the family, or those selected).
         evidence: through the run's lens.
-        subject: whom was asked.
+        subject: whom was asked, and which divergence is read between neighbouring states.
+        others: what was recorded through other lenses; only the last transition is read off it.
         probes: as asked, for their pictures; may be empty.
         provenance: how it was made.
         seed: of the resampling.
 
     Raises:
-        TraceError: no eligible token in any answer.
+        TraceError: no eligible token in any answer, or no paper_index where it is to be read.
     """
-    stages = find_stages(evidence.traces, seed=seed)
+    divergence = cast(DivergenceName, subject.divergence)
+    stages = find_stages(evidence.traces, divergence_name=divergence, seed=seed)
+    terminal = [last_transition(one) for one in (evidence, *others)]
     verdict, headline = _verdict(found)
     return Audit(
         verdict=verdict,
         headline=headline,
         subject=subject,
         findings=list(found),
-        stages=stage_reading(stages, evidence.lens),
+        stages=stage_reading(
+            stages, divergence=divergence, terminal=[t for t in terminal if t is not None]
+        ),
         layers=layer_summaries(evidence),
-        probes=probe_readings(evidence, probes),
+        probes=probe_readings(evidence, probes, critical=stages.critical_layer),
         uses=uses(evidence, stages),
         provenance={
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -5,6 +5,7 @@ The model is opened only when something has to be recorded; nothing here imports
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import time
 from collections.abc import Mapping, Sequence
@@ -116,9 +117,7 @@ class _Session:
         # Under xdist several workers want the same recording: the first makes it, the rest read it.
         with FileLock(traces_folder / f"{store.key(identity)[:32]}.lock"):
             for need in needs:
-                folder = traces_folder / store.key(
-                    {**identity, "lens": need.lens, "kind": need.kind}
-                )
+                folder = traces_folder / store.key({**identity, **dataclasses.asdict(need)})
                 if store.exists(folder):
                     recordings[need] = store.load(folder)
                     self._reused += 1

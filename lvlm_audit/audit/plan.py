@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from lvlm_audit.audit.modes import Mode, ScalingName
 from lvlm_audit.errors import UsageError
 from lvlm_audit.metrics.curves import Needs
 from lvlm_audit.spec.check import Check
-from lvlm_audit.traces.trace import LENSES, LensName
+from lvlm_audit.traces.trace import DivergenceName, LensName
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many probes are done, and how many there are."""
@@ -26,6 +28,8 @@ class Settings:
         model: checkpoint folder, hub id or alias; None: the demo model.
         probes: folder of images or JSONL file; None: the bundled set.
         lens: how states are read.
+        divergence: what the report shows and the distribution level reads between neighbouring states.
+        scaling: how the report's heat maps are scaled; nothing is located or judged on scaled values.
         device: "auto" or a torch device.
         dtype: of the weights; "auto" is the checkpoint's own.
         max_new_tokens: longest answer, in tokens.
@@ -40,6 +44,8 @@ class Settings:
     model: str | None = None
     probes: Path | None = None
     lens: LensName = "normed"
+    divergence: DivergenceName = "jsd"
+    scaling: ScalingName = "none"
     device: str = "auto"
     dtype: str = "auto"
     max_new_tokens: int = 48
@@ -47,8 +53,14 @@ class Settings:
     seed: int = 0
     trust_remote_code: bool = False
 
+    @property
+    def mode(self) -> Mode:
+        """Lens, divergence and scaling together."""
+        return Mode(self.lens, self.divergence, self.scaling)
+
     def __post_init__(self) -> None:
-        _member("lens", self.lens, LENSES)
+        # Made for its refusal of names that are not known.
+        Mode(self.lens, self.divergence, self.scaling)
         _member("dtype", self.dtype, DTYPES)
         if self.device.split(":")[0] not in DEVICES:
             raise UsageError(
@@ -71,19 +83,30 @@ class Need:
 
     lens: LensName
     kind: Needs
+    paper_index: bool = field(default=False, compare=False)
+    """Answers hold `Trace.paper_index`. There is one recording of answers a lens, with it or without."""
 
 
-def plan(checks: Iterable[Check], lens: LensName) -> list[Need]:
+def plan(
+    checks: Iterable[Check], lens: LensName, *, divergence: DivergenceName = "jsd"
+) -> list[Need]:
     """The recordings that checks need, base answers first.
 
-    Answers through the run's lens are always recorded: stages and report are read off them.
+    Answers through the run's lens are always recorded: stages and report are read off them, with the
+    divergence that they show.
     """
     wanted = {Need(lens, "answers")}
+    indexed = {lens} if divergence == "paper_index" else set()
     for check in checks:
         through = check.lens or lens
         wanted |= {Need(through, "answers"), Need(through, check.metric.needs)}
+        if check.metric.optional == "paper_index":
+            indexed.add(through)
     order: Sequence[Needs] = ("answers", "answer pairs", "reference pairs")
-    return sorted(wanted, key=lambda n: (n.lens != lens, n.lens, order.index(n.kind)))
+    return [
+        dataclasses.replace(n, paper_index=n.kind == "answers" and n.lens in indexed)
+        for n in sorted(wanted, key=lambda n: (n.lens != lens, n.lens, order.index(n.kind)))
+    ]
 
 
 def _member(name: str, value: str, known: Sequence[str]) -> None:

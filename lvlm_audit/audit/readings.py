@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lvlm_audit.audit.last_transition import in_words
 from lvlm_audit.document import (
     Interval,
     LayerSummary,
@@ -17,6 +18,7 @@ from lvlm_audit.document import (
     Node,
     ProbeReading,
     StageReading,
+    TerminalTransition,
     TokenReading,
     rounded,
 )
@@ -24,6 +26,7 @@ from lvlm_audit.metrics.nodes import (
     CRITICAL,
     ONSET,
     SETTLE,
+    candidates_from,
     late_mutations,
     probability_of,
     saturation,
@@ -32,7 +35,7 @@ from lvlm_audit.metrics.nodes import (
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.stages import NodeEstimate, Stages
-from lvlm_audit.traces.trace import PairedTrace, Trace
+from lvlm_audit.traces.trace import PAPER_INDEX_UNIT, PairedTrace, Trace
 
 THUMBNAIL = 192
 """Longest side of a probe's picture in the document, pixels."""
@@ -43,22 +46,36 @@ _SUMMARIES: tuple[tuple[str, str, str], ...] = (
     ("nucleus_mass", "nucleus mass", "probability"),
     ("distractor", "probability of the distractor", "probability"),
     ("divergence", "JSD between neighbouring states", "bits"),
+    ("paper_index", "paper index between neighbouring states", PAPER_INDEX_UNIT),
     ("jsd_to_final", "JSD to the final state", "bits"),
     ("kl_to_final", "KL(final || state)", "bits"),
     ("entropy", "entropy", "bits"),
 )
+_BETWEEN_STATES = frozenset({"divergence", "paper_index"})
 
 
-def stage_reading(stages: Stages, lens: str) -> StageReading:
-    """The located stages as the document records them."""
+def stage_reading(
+    stages: Stages,
+    *,
+    divergence: str = "jsd",
+    terminal: Sequence[TerminalTransition] = (),
+) -> StageReading:
+    """The located stages as the document records them.
+
+    Args:
+        stages: as found.
+        divergence: which one the distribution level read.
+        terminal: the last transition through each lens that was recorded.
+    """
     note = (
         "The lens is a reading of the residual stream through the model's own head, not knowledge "
         "itself. Every node is a state; block i leads from state i to state i + 1."
     )
-    if lens == "raw":
+    if divergence == "paper_index":
         note += (
-            " The raw lens applies the head to states that have not passed the final norm, while the "
-            "last state has: the jump at the last transition is made by that, not by the model."
+            " The distribution level was read on paper_index, the published code's divergence, without "
+            "the scaling of the paper's figure: scaled columns cannot be compared, so nothing can be "
+            "located on them."
         )
     return StageReading(
         blocks=stages.blocks,
@@ -83,6 +100,8 @@ def stage_reading(stages: Stages, lens: str) -> StageReading:
         ],
         levels_agree=stages.levels_agree,
         note=note,
+        terminal=list(terminal),
+        terminal_note=in_words(terminal),
     )
 
 
@@ -90,10 +109,11 @@ def layer_summaries(evidence: Evidence) -> list[LayerSummary]:
     """Curves over layers: mean over an image's eligible tokens, then quartiles over images."""
     found = []
     for field, name, unit in _SUMMARIES:
+        if any(getattr(t, field) is None for t in evidence.traces):
+            continue
         pairs = [(t.asked.cluster, getattr(t, field)[t.eligible]) for t in evidence.traces]
-        found.append(
-            _summary(name, unit, "transition" if field == "divergence" else "state", pairs)
-        )
+        axis = "transition" if field in _BETWEEN_STATES else "state"
+        found.append(_summary(name, unit, axis, pairs))
     if evidence.answer_pairs:
         pairs = [(p.asked.cluster, p.divergence[p.content]) for p in evidence.answer_pairs]
         name = "grounding: JSD between own image and another probe's"
@@ -101,8 +121,17 @@ def layer_summaries(evidence: Evidence) -> list[LayerSummary]:
     return [s for s in found if s is not None]
 
 
-def probe_readings(evidence: Evidence, probes: Sequence[Probe]) -> list[ProbeReading]:
-    """Every probe with its answer, layer by layer."""
+def probe_readings(
+    evidence: Evidence, probes: Sequence[Probe], *, critical: int | None = None
+) -> list[ProbeReading]:
+    """Every probe with its answer, layer by layer.
+
+    Args:
+        evidence: through the run's lens.
+        probes: as asked, for their pictures.
+        critical: the critical layer, from which on leaders are candidates; half the depth where there
+            is none, because shallow leaders are noise of the lens.
+    """
     grounding = {p.asked.id: p for p in evidence.answer_pairs}
     images = {p.id: p for p in probes}
     return [
@@ -114,17 +143,22 @@ def probe_readings(evidence: Evidence, probes: Sequence[Probe]) -> list[ProbeRea
             reference=trace.asked.reference,
             answer=trace.answer,
             labels=dict(trace.asked.labels),
-            tokens=_tokens(trace, grounding.get(trace.asked.id)),
+            tokens=_tokens(
+                trace,
+                grounding.get(trace.asked.id),
+                trace.blocks // 2 if critical is None else critical,
+            ),
         )
         for trace in evidence.traces
     ]
 
 
-def _tokens(trace: Trace, pair: PairedTrace | None) -> list[TokenReading]:
+def _tokens(trace: Trace, pair: PairedTrace | None, first: int) -> list[TokenReading]:
     nodes = {f: sustained_from(trace.nucleus_mass, f) for f in (ONSET, CRITICAL, SETTLE)}
     saturated = saturation(trace.leader)
     mutated = late_mutations(trace.leader, trace.candidate_ids, trace.candidate_probability)
     eligible = trace.eligible
+    candidates = candidates_from(trace.leader, trace.candidate_ids, first)
     return [
         TokenReading(
             text=trace.token_texts[t],
@@ -143,7 +177,8 @@ def _tokens(trace: Trace, pair: PairedTrace | None) -> list[TokenReading]:
             saturation=_state(saturated[t]),
             mutations=[int(j) for j in np.nonzero(mutated[t, : trace.blocks])[0]],
             terminal_change=bool(trace.leader[t, -1] != trace.leader[t, -2]),
-            rivals=_rivals(trace, t),
+            rivals=_rivals(trace, t, candidates[t], first),
+            paper_index=None if trace.paper_index is None else _list(trace.paper_index[t]),
         )
         for t in range(trace.tokens)
     ]
@@ -154,11 +189,13 @@ def text_of(trace: Trace, token: int) -> str:
     return trace.vocabulary.get(token, f"<{token}>")
 
 
-def _rivals(trace: Trace, t: int) -> list[dict[str, Any]]:
-    """The strongest other leaders of the deeper half: shallow leaders are noise of the lens."""
+def _rivals(
+    trace: Trace, t: int, candidate: npt.NDArray[np.bool_], first: int
+) -> list[dict[str, Any]]:
+    """The strongest candidates beside the emitted token, by their peak from state `first` on."""
     ids, curves = trace.candidate_ids[t], trace.candidate_probability[t]
-    peak = curves[:, trace.blocks // 2 :].max(axis=1)
-    order = [k for k in np.argsort(-peak) if ids[k] >= 0 and ids[k] != trace.token_ids[t]]
+    peak = curves[:, first:].max(axis=1)
+    order = [k for k in np.argsort(-peak) if candidate[k] and ids[k] != trace.token_ids[t]]
     return [
         {"text": text_of(trace, int(ids[k])), "probability": _list(curves[k])}
         for k in order[:_RIVALS]

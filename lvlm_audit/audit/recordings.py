@@ -68,6 +68,7 @@ def _answers(job: Job) -> Items:
         max_new_tokens=job.settings.max_new_tokens,
         lens=job.need.lens,
         batch_size=job.settings.batch_size,
+        paper_index=job.need.paper_index,
         on_progress=job.progress("recording answers"),
     )
 

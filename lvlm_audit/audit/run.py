@@ -8,13 +8,14 @@ from typing import Any
 
 from lvlm_audit.audit.conclude import conclude, findings, selected
 from lvlm_audit.audit.gather import choose_probes, gather, open_subject
+from lvlm_audit.audit.modes import Mode, ScalingName, mode_name
 from lvlm_audit.audit.plan import Progress, Settings, plan
 from lvlm_audit.document import Audit, Finding, Subject
 from lvlm_audit.errors import TraceError
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.suite import Suite
-from lvlm_audit.traces.trace import PairedTrace, Trace
+from lvlm_audit.traces.trace import DivergenceName, PairedTrace, Trace
 
 DEMO_NOTE = (
     "The demo model was audited: a small LLaVA around SmolLM2-135M-Instruct (dequantised 4-bit) that "
@@ -30,6 +31,7 @@ class Judged:
         findings: of all declared checks.
         evidence: through the run's lens.
         subject: whom was asked.
+        others: what was recorded through other lenses.
         probes: as asked.
         provenance: how it was made.
         seed: of the resampling.
@@ -38,6 +40,7 @@ class Judged:
     findings: Sequence[Finding]
     evidence: Evidence
     subject: Subject
+    others: Sequence[Evidence] = ()
     probes: Sequence[Probe] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -55,6 +58,7 @@ class Judged:
             self.findings if only is None else selected(self.findings, only),
             self.evidence,
             subject=self.subject,
+            others=self.others,
             probes=self.probes,
             provenance=self.provenance,
             seed=self.seed,
@@ -74,13 +78,16 @@ def audit_model(suite: Suite, settings: Settings, *, on_progress: Progress | Non
     """
     checkpoint, is_demo = open_subject(settings)
     probes = choose_probes(settings, is_demo)
-    needs = plan(suite.checks, settings.lens)
+    needs = plan(suite.checks, settings.lens, divergence=settings.divergence)
     gathered = gather(settings, needs, checkpoint, probes, on_progress=on_progress)
     subject = Subject(
         model=settings.model or "demo",
         is_demo=is_demo,
         resolved=gathered.resolved,
         lens=settings.lens,
+        divergence=settings.divergence,
+        scaling=settings.scaling,
+        mode=mode_name(settings.mode),
         note=DEMO_NOTE if is_demo else "",
         **gathered.subject,
     )
@@ -88,6 +95,7 @@ def audit_model(suite: Suite, settings: Settings, *, on_progress: Progress | Non
         findings=findings(suite, gathered.evidence, settings.lens, seed=settings.seed),
         evidence=gathered.evidence[settings.lens],
         subject=subject,
+        others=[e for lens, e in gathered.evidence.items() if lens != settings.lens],
         probes=probes,
         provenance={
             "suite": suite.name,
@@ -107,6 +115,8 @@ def run(
     answer_pairs: Sequence[PairedTrace] = (),
     reference_pairs: Sequence[PairedTrace] = (),
     model: str = "traces",
+    divergence: DivergenceName = "jsd",
+    scaling: ScalingName = "none",
     seed: int = 0,
 ) -> Audit:
     """Audit traces that exist already; no model and no torch are needed.
@@ -117,11 +127,13 @@ def run(
         answer_pairs: paired replays of the answers; without them image checks are not applicable.
         reference_pairs: paired replays of reference answers.
         model: what the document calls the model.
+        divergence: what is read and shown between neighbouring states.
+        scaling: how the report's heat maps are scaled.
         seed: of the resampling.
 
     Raises:
-        TraceError: no trace, traces of several lenses or depths, a check that reads another lens, or
-            no eligible token.
+        TraceError: no trace, traces of several lenses or depths, a check that reads another lens, no
+            eligible token, or no paper_index where it is to be read.
     """
     lenses = {t.lens for t in traces}
     depths = {t.blocks for t in traces}
@@ -148,6 +160,9 @@ def run(
         dtype="unknown",
         device="unknown",
         lens=lens,
+        divergence=divergence,
+        scaling=scaling,
+        mode=mode_name(Mode(lens, divergence, scaling)),
         anatomy={},
     )
     found = findings(suite, {lens: evidence}, lens, seed=seed)

@@ -4,7 +4,8 @@ Standard library only, so that reports and comparisons run on a machine without 
 are the field names in the JSON file. Numbers are plain ints and floats; a value that does not exist is
 null, never NaN. Curves are rounded to 4 significant places when the document is written.
 
-Units: probabilities and shares in [0, 1]; divergences and entropies in bits; states and transitions
+Units: probabilities and shares in [0, 1]; divergences and entropies in bits (`paper_index` alone has
+another unit);  states and transitions
 are indices (state j of 0..L, transition i = state i -> i + 1, block i is 0-based).
 """
 
@@ -21,7 +22,13 @@ from lvlm_audit.document.findings import (
 )
 from lvlm_audit.document.plain import rounded
 from lvlm_audit.document.probes import ProbeReading, TokenReading
-from lvlm_audit.document.stages import LayerSummary, Level, Node, StageReading
+from lvlm_audit.document.stages import (
+    LayerSummary,
+    Level,
+    Node,
+    StageReading,
+    TerminalTransition,
+)
 from lvlm_audit.document.uses import Nomination, Reversal, Uses
 
 __all__ = [
@@ -44,6 +51,7 @@ __all__ = [
     "Stage",
     "StageReading",
     "Subject",
+    "TerminalTransition",
     "TokenReading",
     "Uses",
     "Verdict",

@@ -40,6 +40,12 @@ class Subject:
     anatomy: dict[str, str]
     """What was found where: {"blocks": "model.language_model.layers (30)", ...}."""
     note: str = ""
+    divergence: str = "jsd"
+    """What is shown between neighbouring states: "jsd" (bits), or "paper_index" (its own unit)."""
+    scaling: str = "none"
+    """View of the heat maps; the document's numbers are never scaled."""
+    mode: str = ""
+    """Name of this lens, divergence and scaling together, e.g. "paper"; empty where they have none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,11 @@ class TokenReading:
     terminal_change: bool
     """The leader changes at the terminal transition."""
     rivals: list[dict[str, Any]] = field(default_factory=list)
-    """Strongest other candidates: {"text": str, "probability": [S]} (at most 3)."""
+    """Strongest other candidates, tokens that lead at some state from the critical layer on:
+    {"text": str, "probability": [S]} (at most 3)."""
+    paper_index: list[float] | None = None
+    """[L] the published code's divergence between neighbouring states, nats per vocabulary entry;
+    None where it was not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

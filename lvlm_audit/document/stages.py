@@ -42,6 +42,25 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class TerminalTransition:
+    """The last transition against those before it, through one lens: what the lens itself does there.
+
+    Attributes:
+        lens: the lens.
+        terminal: median JSD of transition L-1 over eligible tokens, bits.
+        before: median over transitions 0..L-2 of the same, bits.
+        largest_before: largest of these.
+        tokens: eligible tokens.
+    """
+
+    lens: str
+    terminal: float
+    before: float
+    largest_before: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class StageReading:
     """The stages of the model as located on its answers."""
 
@@ -59,6 +78,10 @@ class StageReading:
     levels_agree: bool | None
     note: str
     """What the reader must know to read it (lens, caveats)."""
+    terminal: list[TerminalTransition] = field(default_factory=list)
+    """The last transition through each lens that was recorded, the run's first."""
+    terminal_note: str = ""
+    """What the lens does to the last transition, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -14,6 +15,9 @@ from lvlm_audit.traces.trace import PairedTrace, Trace
 Curve = npt.NDArray[np.floating[Any]]
 Needs = Literal["answers", "answer pairs", "reference pairs"]
 
+_SMALLEST = float(np.log2(np.finfo(np.float32).tiny))
+"""log2 of the smallest normal float32, -126."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -24,12 +28,17 @@ class Metric:
         unit: "probability", "bits", ...
         needs: the kind of recording that it reads; the planner provides it.
         curve: recording -> [T, S] (or [T, L] for transitions, [T, 1] for a single value).
+        support: least and greatest value that the curve can take; what it is by definition, not what
+            was seen. Intervals are bounded by it.
+        optional: the optional field of `Trace` that it reads; the planner has it recorded.
     """
 
     name: str
     unit: str
     needs: Needs
     curve: Callable[[Any], Curve] = field(repr=False, compare=False)
+    support: tuple[float, float] = (-math.inf, math.inf)
+    optional: Literal["paper_index"] | None = None
 
 
 def _emitted_minus_distractor(trace: Trace) -> Curve:
@@ -39,30 +48,49 @@ def _emitted_minus_distractor(trace: Trace) -> Curve:
 def _image_advantage(pair: PairedTrace) -> Curve:
     base, other = pair.log2_probability.astype(np.float64)
     # A probability that underflowed to zero carries no more than the smallest float32 does.
-    floor = float(np.log2(np.finfo(np.float32).tiny))
-    difference = np.maximum(base, floor) - np.maximum(other, floor)
+    difference = np.maximum(base, _SMALLEST) - np.maximum(other, _SMALLEST)
     return cast(Curve, difference[:, None])
 
 
+_SHARE = (0.0, 1.0)
+
 token_probability = Metric(
-    "probability of the emitted token", "probability", "answers", lambda t: t.probability
+    "probability of the emitted token",
+    "probability",
+    "answers",
+    lambda t: t.probability,
+    support=_SHARE,
 )
-nucleus_mass = Metric("nucleus mass", "probability", "answers", lambda t: t.nucleus_mass)
+nucleus_mass = Metric(
+    "nucleus mass", "probability", "answers", lambda t: t.nucleus_mass, support=_SHARE
+)
+# In bits, the Jensen-Shannon divergence of two distributions is at most 1 (Lin 1991).
 neighbour_divergence = Metric(
-    "JSD between neighbouring states", "bits", "answers", lambda t: t.divergence
+    "JSD between neighbouring states",
+    "bits",
+    "answers",
+    lambda t: t.divergence,
+    support=_SHARE,
 )
 token_lead = Metric(
-    "emitted minus distractor probability", "probability", "answers", _emitted_minus_distractor
+    "emitted minus distractor probability",
+    "probability",
+    "answers",
+    _emitted_minus_distractor,
+    support=(-1.0, 1.0),
 )
 image_divergence = Metric(
     "JSD between own image and another probe's image",
     "bits",
     "answer pairs",
     lambda p: p.divergence,
+    support=_SHARE,
 )
 image_advantage = Metric(
     "log2 likelihood ratio of the reference answer, own image over another probe's",
     "bits per token",
     "reference pairs",
     _image_advantage,
+    # From the smallest normal float32 to 1, and back.
+    support=(_SMALLEST, -_SMALLEST),
 )

@@ -83,6 +83,21 @@ def switches(leader: Ints) -> npt.NDArray[np.int64]:
     return np.asarray((leader[:, 1:] != leader[:, :-1]).sum(axis=1), dtype=np.int64)
 
 
+def candidates_from(leader: Ints, candidate_ids: Ints, state: int) -> npt.NDArray[np.bool_]:
+    """Which leaders METHOD.md calls candidates: those that lead at some state from `state` on.
+
+    Args:
+        leader: [T, S] ids.
+        candidate_ids: [T, C] every leader of a token; -1 pads.
+        state: normally the critical layer (the paper: 20 of 32).
+
+    Returns:
+        [T, C] True for a candidate.
+    """
+    late = leader[:, state:]
+    return np.asarray((candidate_ids[:, :, None] == late[:, None, :]).any(axis=2))
+
+
 def probability_of(ids: Ints, candidate_ids: Ints, candidate_probability: Floats) -> Floats:
     """p_j of one candidate per token.
 

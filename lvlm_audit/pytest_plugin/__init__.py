@@ -64,9 +64,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--lvlm-lens",
-        default="normed",
         choices=("normed", "raw"),
-        help="final norm before the head at every state (default), or the paper's raw reading",
+        help="final norm before the head at every state (normed, the default), or the paper's raw reading",
+    )
+    group.addoption(
+        "--lvlm-divergence",
+        choices=("jsd", "paper_index"),
+        help="between neighbouring states: Jensen-Shannon in bits (jsd, the default), or what the paper's "
+        "code computes, in a unit of its own",
+    )
+    group.addoption(
+        "--lvlm-scaling",
+        choices=("none", "paper"),
+        help="of the report's heat maps: none (default), or each transition by its own maximum",
+    )
+    group.addoption(
+        "--lvlm-mode",
+        choices=("paper",),
+        help="paper: short for --lvlm-lens raw --lvlm-divergence paper_index --lvlm-scaling paper",
     )
     group.addoption(
         "--lvlm-trust-remote-code",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lvlm_audit.audit.modes import choose
 from lvlm_audit.audit.plan import Settings
 from lvlm_audit.audit.run import Judged, audit_model
 from lvlm_audit.document import Audit, Finding
@@ -57,10 +58,18 @@ class AuditSession:
         """
         option = self.config.getoption
         probes = option("--lvlm-probes")
+        mode = choose(
+            option("--lvlm-mode"),
+            lens=option("--lvlm-lens"),
+            divergence=option("--lvlm-divergence"),
+            scaling=option("--lvlm-scaling"),
+        )
         return Settings(
             model=option("--lvlm-model"),
             probes=None if probes is None else self._path(probes),
-            lens=option("--lvlm-lens"),
+            lens=mode.lens,
+            divergence=mode.divergence,
+            scaling=mode.scaling,
             device=option("--lvlm-device"),
             dtype=option("--lvlm-dtype"),
             max_new_tokens=option("--lvlm-max-new-tokens"),

@@ -19,6 +19,7 @@ from lvlm_audit.report.charts import (
     value_ticks,
 )
 from lvlm_audit.report.ribbon import STAGE_KEYS, stage_starts
+from lvlm_audit.report.shown import JSD, Shown
 from lvlm_audit.report.words import finite, number, token
 
 MAX_TOKENS = 64
@@ -167,7 +168,9 @@ def _shades(stages: StageReading, x: Scale, last: int) -> list[tuple[str, float,
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Tokens by transitions, the neighbour divergence as colour."""
+    """Tokens by transitions, a divergence between neighbouring states as colour."""
+
+    shown: Shown
 
     width: float
     height: float
@@ -190,24 +193,27 @@ LEGEND = raster.data_uri(raster.png([list(range(255))]))
 """The ramp itself; it is drawn on the scale on which the cells are."""
 
 
-def heat_map(probe: ProbeReading) -> HeatMap | None:
-    """Geometry and picture of the neighbour divergence of every token of one answer."""
-    tokens = [t for t in probe.tokens[:MAX_TOKENS] if t.divergence]
+def heat_map(probe: ProbeReading, shown: Shown = JSD) -> HeatMap | None:
+    """Geometry and picture of the divergence between neighbouring states of every token of one answer."""
+    values = shown.rows(probe)[:MAX_TOKENS]
+    tokens = [t for t, row in zip(probe.tokens, values, strict=False) if row]
+    values = [row for row in values if row]
     if not tokens:
         return None
-    columns = max(len(t.divergence) for t in tokens)
+    columns = max(map(len, values))
     row = 12.0 if len(tokens) > 24 else min(22.0, max(15.0, 240 / len(tokens)))
     row = round(row)
     width, x0, y0 = 526.0, 96.0, 8.0
     plot_width, plot_height = width - x0 - 12, row * len(tokens)
     cells = [
-        [raster.shade(finite(v)) for v in t.divergence] + [255] * (columns - len(t.divergence))
-        for t in tokens
+        [raster.shade(finite(v), shown.top) for v in row] + [255] * (columns - len(row))
+        for row in values
     ]
     cell = plot_width / columns
     middle = Scale(0, max(1, columns - 1), x0 + cell / 2, x0 + plot_width - cell / 2)
     legend = Scale(0, 254, x0, x0 + 220)
     return HeatMap(
+        shown=shown,
         width=width,
         height=y0 + plot_height + 92,
         x0=x0,
@@ -220,8 +226,8 @@ def heat_map(probe: ProbeReading) -> HeatMap | None:
         ],
         x_ticks=index_ticks(columns - 1, middle),
         legend_y=y0 + plot_height + 52,
-        legend_ticks=[Tick(legend(raster.shade(v)), number(v)) for v in (0, 0.05, 0.2, 0.5, 1)],
-        values="/".join(point_labels(t.divergence) for t in tokens),
+        legend_ticks=[Tick(legend(raster.shade(v, shown.top)), number(v)) for v in shown.ticks],
+        values="/".join(point_labels(row) for row in values),
         names="\n".join(token(t.text, 12) for t in tokens),
         last=columns - 1,
     )

@@ -12,7 +12,16 @@ from rich.text import Text
 from lvlm_audit.document import Audit, Finding, Severity, Stage, StageReading, Verdict
 from lvlm_audit.report.ribbon import STAGE_KEYS, Band, stage_starts
 from lvlm_audit.report.select import urgency
-from lvlm_audit.report.words import VERDICT_MARKS, clip, counted, figures, ranges, token, visible
+from lvlm_audit.report.words import (
+    VERDICT_MARKS,
+    clip,
+    counted,
+    figures,
+    instrument,
+    ranges,
+    token,
+    visible,
+)
 
 _STYLES = {
     Verdict.PASS: "green",
@@ -82,6 +91,8 @@ def summary(
         f"{model}, {counted(subject.blocks, 'block')}, {_one(subject.lens, 30)} lens, "
         f"{counted(len(audit.probes), 'probe')} on {counted(images, 'image')}"
     )
+    if (subject.divergence, subject.scaling) != ("jsd", "none"):
+        say.line(f"read    {_one(instrument(subject), 100)}")
     if subject.is_demo:
         say.line(("This is the demo model: its findings say nothing about yours.", "bold yellow"))
         say.line("Audit your own with --lvlm-model MODEL.")

@@ -39,7 +39,8 @@ from lvlm_audit.report.curves import (
 from lvlm_audit.report.raster import trusted_image
 from lvlm_audit.report.ribbon import STAGE_KEYS, Ribbon, band_words, ribbon, stage_starts
 from lvlm_audit.report.select import select, urgency
-from lvlm_audit.report.words import VERDICT_KEYS, Figures, clip, figures, number, prose
+from lvlm_audit.report.shown import Shown, shown
+from lvlm_audit.report.words import VERDICT_KEYS, Figures, clip, figures, instrument, number, prose
 
 MAX_LISTED = 60
 """Rows of the tables of nominated blocks and reversals, counterexamples and exclusions."""
@@ -165,6 +166,7 @@ class Page:
     anchors: dict[str, str]
     images: int
     tokens: int
+    instrument: str
     differences: list[DifferenceView]
     provenance: list[tuple[str, str]]
     anatomy: list[tuple[str, str]]
@@ -203,6 +205,7 @@ def _rows(value: Any, most: int = 200) -> list[tuple[str, str]]:
 def page(audit: Audit) -> Page:
     """Arrange an audit for the templates."""
     chosen = select(audit)
+    between = shown(audit)
     views = [
         _finding(finding, place, chosen.anchors)
         for place, finding in enumerate(sorted(audit.findings, key=urgency), start=1)
@@ -234,7 +237,7 @@ def page(audit: Audit) -> Page:
         layers=[_layer(layer) for layer in audit.layers],
         mutation=bar_chart(audit.stages.mutation_share) if audit.stages.mutation_share else None,
         probes=[
-            _probe(probe, audit, place, image)
+            _probe(probe, audit, place, image, between)
             for place, (probe, image) in enumerate(
                 zip(chosen.full, _images(chosen.full), strict=True), start=1
             )
@@ -244,6 +247,7 @@ def page(audit: Audit) -> Page:
         anchors=chosen.anchors,
         images=len({probe.cluster for probe in audit.probes}),
         tokens=sum(len(probe.tokens) for probe in audit.probes),
+        instrument=instrument(audit.subject),
         differences=[
             _difference(one, units.get(one.check, ""))
             for one in (audit.comparison.differences if audit.comparison else [])
@@ -290,7 +294,9 @@ def _headed(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _probe(probe: ProbeReading, audit: Audit, place: int, image: str | None) -> ProbeView:
+def _probe(
+    probe: ProbeReading, audit: Audit, place: int, image: str | None, between: Shown
+) -> ProbeView:
     drawn = probe.tokens[:MAX_TOKENS]
     return ProbeView(
         probe=probe,
@@ -299,7 +305,7 @@ def _probe(probe: ProbeReading, audit: Audit, place: int, image: str | None) -> 
         image=image,
         labels=_rows(probe.labels, 20),
         chart=token_chart(probe, audit.stages),
-        heat=heat_map(probe),
+        heat=heat_map(probe, between),
         grounding=token_chart(probe, audit.stages, lambda token: token.grounding, "bits", 230),
         tokens=[TokenView(one, spark(one), leaders(one)) for one in drawn],
         left_out=len(probe.tokens) - len(drawn),

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lvlm_audit.document import Finding, Interval, Node, Verdict
+from lvlm_audit.document import Finding, Interval, Node, Subject, Verdict
 
 # What a reader cannot see or what reorders the text around it: C0 and C1 controls, soft hyphen, bidi
 # marks, embeddings, overrides and isolates, line and paragraph separators, blank fillers, zero-width
@@ -187,6 +187,16 @@ def figures(finding: Finding) -> Figures:
         operator={">=": "≥", "<=": "≤"}.get(finding.bound.op, visible(clip(finding.bound.op, 4))),
         unit=unit_words(visible(clip(unit, 60))),
     )
+
+
+def instrument(subject: Subject) -> str:
+    """How states were read: "normed lens", "paper mode: raw lens, paper_index, columns scaled apart"."""
+    parts = [f"{subject.lens} lens"]
+    if subject.divergence != "jsd":
+        parts.append(subject.divergence)
+    if subject.scaling != "none":
+        parts.append("columns scaled apart")
+    return (f"{subject.mode} mode: " if subject.mode else "") + ", ".join(parts)
 
 
 def interval_words(interval: Interval) -> str:

@@ -88,6 +88,7 @@ class Check:
         if not self.statement.strip() or not self.rationale.strip():
             raise CheckError(f"check {label!r}: statement and rationale must say something.")
         self._check_kinds(label)
+        self._check_units(label)
         if self.property.statement == (self.holds_for.of == "mean"):
             kind = "a statement" if self.property.statement else "a quantity"
             wanted = "images or tokens" if self.property.statement else "mean"
@@ -135,6 +136,17 @@ class Check:
         if not math.isfinite(self.holds_for.value):
             raise CheckError(f"check {label!r}: {self.holds_for.value} is no bound.")
 
+    def _check_units(self, label: str) -> None:
+        """A bound in bits says nothing about a number in another unit."""
+        units = getattr(self.property, "bounds_in", None)
+        if units is not None and self.metric.unit not in units:
+            name = type(self.property).__name__
+            raise CheckError(
+                f"check {label!r}: {name} holds its bounds against {' or '.join(sorted(units))}, but "
+                f"{self.metric.name!r} is in {self.metric.unit}. Use another metric, or state the bound "
+                f'in its own unit: property=Value(), holds_for=at_most(..., of="mean").'
+            )
+
     # A field of this class is named `property`, as declarations read best.
     @builtins.property
     def unit(self) -> str:
@@ -142,6 +154,11 @@ class Check:
         if self.holds_for.of == "mean":
             return self.property.unit or self.metric.unit
         return f"share of {self.holds_for.of}"
+
+    @builtins.property
+    def support(self) -> tuple[float, float]:
+        """Least and greatest value that can be observed."""
+        return self.property.support or self.metric.support
 
     def declared(self) -> dict[str, Any]:
         """The declaration as plain data, for the document."""

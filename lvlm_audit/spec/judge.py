@@ -34,14 +34,6 @@ ALPHA = 0.025
 """One-sided error rate of a family: a single check would be judged by its 95 % interval."""
 
 _MAX_COUNTEREXAMPLES = 5
-_SUPPORT = {
-    "probability": (-1.0, 1.0),
-    "bits": (0.0, 1.0),
-    # The smallest normal float32 is 2 ** -126, which metrics take for the smallest probability.
-    "bits per token": (-126.0, 126.0),
-    "share of depth": (0.0, 1.0),
-}
-"""Values that a quantity can take, by its unit; differences of probabilities included."""
 _OPPOSITE: dict[Side, Side] = {">=": "<=", "<=": ">="}
 
 
@@ -195,8 +187,8 @@ def _estimate(
         shares = {i: s / w for i, s, w in zip(images, sums, weights, strict=True)}
         return cluster_mean(sums, weights, support=(0.0, 1.0), seed=seed), shares
     per_image = {i: float(np.median(values[i])) for i in images}
-    support = _SUPPORT.get(check.unit, (-float("inf"), float("inf")))
-    return cluster_mean([per_image[i] for i in images], support=support, seed=seed), per_image
+    means = [per_image[i] for i in images]
+    return cluster_mean(means, support=check.support, seed=seed), per_image
 
 
 def _speaks_against(check: Check, value: float) -> bool:

@@ -51,6 +51,7 @@ class Property(Protocol):
     Attributes:
         statement: whether the values are 1 (holds) and 0 (does not), or quantities.
         unit: of the values, where it is not the metric's.
+        support: least and greatest value, where the unit is not the metric's.
     """
 
     @property
@@ -58,6 +59,9 @@ class Property(Protocol):
 
     @property
     def unit(self) -> str | None: ...
+
+    @property
+    def support(self) -> tuple[float, float] | None: ...
 
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """One value for each token of the recording; NaN where the property does not apply."""
@@ -70,6 +74,9 @@ class Statement:
     __slots__ = ()
     statement: ClassVar[bool] = True
     unit: ClassVar[str | None] = None
+    support: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+    bounds_in: ClassVar[frozenset[str] | None] = None
+    """Units that its own bounds can be in, so the metric's must be one of them; None: it has none."""
 
 
 class Quantity:
@@ -78,6 +85,7 @@ class Quantity:
     __slots__ = ()
     statement: ClassVar[bool] = False
     unit: ClassVar[str | None] = None
+    support: ClassVar[tuple[float, float] | None] = None
 
 
 PropertyType = type[Any]
@@ -134,8 +142,10 @@ class Rise(Statement):
     Attributes:
         until: the token's node at which the rise must be over.
         max_downward: most of the total variation that may point down, from state 0 to the node.
-        min_gain: least gain over state 0 (an all-zero curve does not rise).
+        min_gain: least gain over state 0 (an all-zero curve does not rise), in the metric's unit.
     """
+
+    bounds_in: ClassVar[frozenset[str] | None] = frozenset({"probability", "bits"})
 
     until: Place = "settle"
     max_downward: float = 0.25
@@ -167,6 +177,8 @@ class Plateau(Statement):
     Attributes:
         max_divergence: largest neighbour JSD on the plateau, bits.
     """
+
+    bounds_in: ClassVar[frozenset[str] | None] = frozenset({"bits"})
 
     max_divergence: float = 0.1
 
@@ -253,8 +265,11 @@ class Kept(Statement):
 
     Attributes:
         share: of the peak.
-        min_peak: a curve that stays below this has nothing to keep: not applicable.
+        min_peak: a curve that stays below this, in the metric's unit, has nothing to keep: not
+            applicable.
     """
+
+    bounds_in: ClassVar[frozenset[str] | None] = frozenset({"probability", "bits"})
 
     share: float = 0.5
     min_peak: float = 0.05
@@ -274,6 +289,7 @@ class LevelGap(Quantity):
 
     unit: ClassVar[str] = "share of depth"
     """States over blocks."""
+    support: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
 
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """|critical by nucleus mass - collapse of neighbour JSD| / L; NaN where one is missing."""

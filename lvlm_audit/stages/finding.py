@@ -31,7 +31,7 @@ from lvlm_audit.stages.readings import (
     TokenNodes,
 )
 from lvlm_audit.stages.summary import Images
-from lvlm_audit.traces.trace import Trace
+from lvlm_audit.traces.trace import DivergenceName, Trace
 
 DEPARTURE = 0.3
 """A token without leaders leaves its plateau when it moves by this share of its step: three standard
@@ -60,6 +60,7 @@ def find_stages(
     probability: npt.ArrayLike | None = None,
     divergence: npt.ArrayLike | None = None,
     clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
+    divergence_name: DivergenceName = "jsd",
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Stages:
@@ -76,6 +77,9 @@ def find_stages(
         divergence: [N, L] neighbour divergence instead of, or beside, `probability`, in any scale.
             Values below zero, which no divergence has, are taken for noise around zero.
         clusters: [N] image of each row; without it every row counts as an image of its own.
+        divergence_name: of traces, which divergence the distribution level reads: JSD, or the published
+            code's `paper_index` where it was recorded. Every test on this level is relative to the
+            curve's own early height, so the unit does not matter.
         confidence: of the intervals.
         seed: of the resampling.
 
@@ -89,7 +93,7 @@ def find_stages(
     if traces is not None:
         if probability is not None or divergence is not None or clusters is not None:
             raise TraceError("find_stages takes traces or arrays, not both.")
-        return _from_traces(traces, confidence, seed)
+        return _from_traces(traces, divergence_name, confidence, seed)
     curve = None if probability is None else _matrix("probability", probability, "N, L+1")
     jsd = None if divergence is None else np.maximum(_matrix("divergence", divergence, "N, L"), 0)
     given = curve if curve is not None else jsd
@@ -109,7 +113,9 @@ def find_stages(
     return _stages(curve, jsd, images, needs, name="Probability")
 
 
-def _from_traces(traces: Sequence[Trace], confidence: float, seed: int) -> Stages:
+def _from_traces(
+    traces: Sequence[Trace], divergence_name: DivergenceName, confidence: float, seed: int
+) -> Stages:
     counted = [t for t in traces if t.eligible.any()]
     if not counted:
         raise TraceError(
@@ -123,7 +129,9 @@ def _from_traces(traces: Sequence[Trace], confidence: float, seed: int) -> Stage
             f"Give the traces of one model."
         )
     curve = np.concatenate([t.nucleus_mass[t.eligible] for t in counted]).astype(np.float64)
-    jsd = np.concatenate([t.divergence[t.eligible] for t in counted]).astype(np.float64)
+    jsd = np.concatenate(
+        [t.between_neighbours(divergence_name)[t.eligible] for t in counted]
+    ).astype(np.float64)
     of = np.concatenate([np.repeat(t.asked.cluster, t.eligible.sum()) for t in counted])
     mutated = np.concatenate(
         [

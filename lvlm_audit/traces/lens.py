@@ -21,6 +21,7 @@ from lvlm_audit.errors import UsageError
 from lvlm_audit.models.anatomy import Anatomy
 from lvlm_audit.models.readout import Readout
 from lvlm_audit.traces.divergence import LN2, jensen_shannon
+from lvlm_audit.traces.paper_index import paper_index
 from lvlm_audit.traces.reduction import Workbench, reduce_token
 from lvlm_audit.traces.trace import LENSES, FloatArray, IntArray, LensName
 
@@ -51,6 +52,8 @@ class Reading:
     """[n] nats by which the emitted token trails the most probable one at state L; 0 if it leads."""
     top_logit: FloatArray
     """[n] largest logit at state L: the scale on which `lag` may be rounding."""
+    paper_index: FloatArray
+    """[n, L], or [n, 0] where it was not asked for."""
 
     @classmethod
     def join(cls, parts: list[Reading]) -> Reading:
@@ -76,6 +79,7 @@ class Lens:
         anatomy: the model's norm, head and what follows the head.
         name: `normed` norms every state; `raw` applies the head to states 0..L-1 as they are and
             norms state L alone, as the paper's published code does.
+        paper_index: also compute the published code's divergence (`traces.paper_index`).
         chunk_bytes: bound on a chunk's logits.
 
     Raises:
@@ -83,11 +87,17 @@ class Lens:
     """
 
     def __init__(
-        self, anatomy: Anatomy, name: LensName = "normed", *, chunk_bytes: int = CHUNK_BYTES
+        self,
+        anatomy: Anatomy,
+        name: LensName = "normed",
+        *,
+        paper_index: bool = False,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         if name not in LENSES:
             raise UsageError(f"there is no lens {name!r}; choose one of {', '.join(LENSES)}.")
         self.name = name
+        self._paper_index = paper_index
         self.readout = Readout(anatomy)
         self.states = anatomy.states
         row = 4 * self.readout.vocabulary * self.states
@@ -124,9 +134,16 @@ class Lens:
             here, there = (ids[chunk].to(logits.device) for ids in (emitted, distractors))
             bench = self._workbench(logits)
             parts.append(
-                _reading([reduce_token(y, bench, here[i], there[i]) for i, y in enumerate(logits)])
+                _reading([self._token(y, bench, here[i], there[i]) for i, y in enumerate(logits)])
             )
         return Reading.join(parts)
+
+    def _token(
+        self, y: Tensor, bench: Workbench, emitted: Tensor, distractor: Tensor
+    ) -> dict[str, Tensor]:
+        # The index comes first: reducing a token overwrites its logits.
+        index = paper_index(y) if self._paper_index else y.new_empty(0)
+        return {**reduce_token(y, bench, emitted, distractor), "paper_index": index}
 
     @torch.inference_mode()
     def compare(

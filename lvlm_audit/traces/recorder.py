@@ -40,6 +40,7 @@ def record(
     lens: LensName = "normed",
     batch_size: int = DEFAULT_BATCH_SIZE,
     keep_features: bool = False,
+    paper_index: bool = False,
     on_progress: OnProgress | None = None,
 ) -> list[Trace]:
     """Lets a model answer probes, greedily, and reads every state through the lens.
@@ -51,6 +52,7 @@ def record(
         lens: `normed`, or `raw` as in the paper's published code.
         batch_size: probes answered together. A 16-bit model's answer may depend on it a little.
         keep_features: keep the states themselves, as float16.
+        paper_index: also record the published code's divergence (`Trace.paper_index`).
         on_progress: called after each generated step.
 
     Returns:
@@ -69,6 +71,7 @@ def record(
             lens=lens,
             batch_size=batch_size,
             keep_features=keep_features,
+            paper_index=paper_index,
             on_progress=on_progress,
         )
     )
@@ -82,11 +85,12 @@ def iter_record(
     lens: LensName = "normed",
     batch_size: int = DEFAULT_BATCH_SIZE,
     keep_features: bool = False,
+    paper_index: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Iterator[Trace]:
     """`record`, handing on each batch's traces as soon as they are complete."""
     at_least_one("max_new_tokens", max_new_tokens)
-    reader = Lens(model.anatomy, lens)
+    reader = Lens(model.anatomy, lens, paper_index=paper_index)
     texts = Texts(model)
     progress = _Progress(len(probes), on_progress)
     for batch in batches(probes, batch_size):
@@ -113,6 +117,7 @@ def replay(
     lens: LensName = "normed",
     batch_size: int = DEFAULT_BATCH_SIZE,
     keep_features: bool = False,
+    paper_index: bool = False,
     on_progress: OnProgress | None = None,
 ) -> list[Trace]:
     """Reads given answers as `record` reads generated ones: teacher-forced, in one forward pass.
@@ -127,6 +132,7 @@ def replay(
         lens: as in `record`.
         batch_size: probes run together.
         keep_features: as in `record`.
+        paper_index: as in `record`.
         on_progress: called after each batch.
 
     Raises:
@@ -135,7 +141,7 @@ def replay(
     """
     if len(probes) != len(continuations):
         raise UsageError(f"{len(continuations)} answers were given for {len(probes)} probes.")
-    reader = Lens(model.anatomy, lens)
+    reader = Lens(model.anatomy, lens, paper_index=paper_index)
     texts = Texts(model)
     progress = _Progress(len(probes), on_progress)
     traces: list[Trace] = []
@@ -374,4 +380,5 @@ def _trace(
         distractor=reading.distractor,
         vocabulary=texts.vocabulary(np.unique(np.concatenate([part.ravel() for part in seen]))),
         features=features,
+        paper_index=reading.paper_index if reading.paper_index.size else None,
     )

@@ -21,6 +21,12 @@ SCHEMA_VERSION = 1
 LensName = Literal["normed", "raw"]
 LENSES: tuple[LensName, ...] = get_args(LensName)
 
+DivergenceName = Literal["jsd", "paper_index"]
+DIVERGENCES: tuple[DivergenceName, ...] = get_args(DivergenceName)
+
+PAPER_INDEX_UNIT = "nats per vocabulary entry"
+"""A unit of its own: neither bits nor comparable between vocabularies."""
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
@@ -109,6 +115,9 @@ class Trace:
     """Text of every id that occurs in this trace."""
     features: npt.NDArray[np.float16] | None = None
     """[T, S, d] the states themselves, kept on request; state L after the final norm."""
+    paper_index: FloatArray | None = None
+    """[T, L] the published code's divergence of p_i and p_(i+1), nats per vocabulary entry, >= 0 without
+    upper bound; recorded on request (`traces.paper_index`)."""
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -122,6 +131,21 @@ class Trace:
     def blocks(self) -> int:
         """L."""
         return int(self.divergence.shape[1])
+
+    def between_neighbours(self, name: DivergenceName) -> FloatArray:
+        """[T, L] how far neighbouring states are apart: JSD in bits, or `paper_index` in its unit.
+
+        Raises:
+            TraceError: `paper_index` is asked for and was not recorded.
+        """
+        if name == "jsd":
+            return self.divergence
+        if self.paper_index is None:
+            raise TraceError(
+                f"trace of probe {self.asked.id!r} holds no paper_index. Record it: "
+                f"record(..., paper_index=True), or --lvlm-divergence paper_index."
+            )
+        return self.paper_index
 
     @property
     def leader(self) -> IntArray:
@@ -210,6 +234,7 @@ _SHAPES: dict[type, dict[str, tuple[str, ...]]] = {
         "distractor_ids": ("T",),
         "distractor": ("T", "S"),
         "features": ("T", "S", "d"),
+        "paper_index": ("T", "L"),
     },
     PairedTrace: {
         "token_ids": ("T",),
@@ -228,7 +253,7 @@ _WITHIN_ONE = frozenset(
         "distractor",
     }
 )
-_NOT_NEGATIVE = frozenset({"rank", "entropy", "kl_to_final"})
+_NOT_NEGATIVE = frozenset({"rank", "entropy", "kl_to_final", "paper_index"})
 
 
 def array_fields(cls: type[Trace] | type[PairedTrace]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from lvlm_audit.audit.conclude import decides, selected
 from lvlm_audit.document import Eligibility, Severity, Stage, Verdict
 from lvlm_audit.errors import CheckError
 from lvlm_audit.metrics.curves import (
+    Metric,
     image_divergence,
     neighbour_divergence,
     token_lead,
@@ -134,6 +135,20 @@ class TestVerdicts:
             informs, Evidence("normed", [], [], [pair([0.1], name=f"p{i}") for i in range(4)])
         )
         assert (finding.interval.low, finding.interval.high) == (-126.0, 126.0)
+
+    def test_bits_of_few_images_span_what_the_metric_can_be_not_what_its_unit_suggests(self):
+        entropy = Metric("entropy", "bits", "answers", lambda t: t.entropy)
+        bound = check(property=Value(), metric=entropy, holds_for=at_most(3.0, of="mean"))
+        finding = alone(bound, answers(4, 4))
+        assert (finding.interval.low, finding.interval.high) == (-1e300, 1e300)
+        jsd = dataclasses.replace(
+            bound, metric=neighbour_divergence, holds_for=at_most(0.5, of="mean")
+        )
+        finding = alone(jsd, answers(4, 4))
+        assert (finding.interval.low, finding.interval.high) == (0.0, 1.0)
+        vocabulary = dataclasses.replace(entropy, support=(0.0, 15.0))
+        finding = alone(dataclasses.replace(bound, metric=vocabulary), answers(4, 4))
+        assert (finding.interval.low, finding.interval.high) == (0.0, 15.0)
 
     def test_not_applicable_has_no_value_and_says_why(self):
         content = check(tokens="content")

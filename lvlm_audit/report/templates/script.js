@@ -127,6 +127,6 @@
     const column = Math.floor(((at.x - x) / wide) * columns);
     const value = data.rows[row]?.[column];
     if (value === undefined || column < 0) return "";
-    return `${data.names[row]}\ntransition ${column}: ${value || "—"} bits`;
+    return `${data.names[row]}\ntransition ${column}: ${value || "—"} ${svg.dataset.unit}`;
   });
 })();
