@@ -29,19 +29,19 @@ DEPTH = "share of depth"
 
 def _best_other(trace: Trace) -> Curve:
     """[T, S] probability of the most probable token that is not the emitted one."""
-    if trace.top_ids.shape[2] == 1:
-        # One kept token says nothing about the second.
-        second = np.full(trace.leader.shape, np.nan)
-    else:
-        second = trace.top_probs[:, :, 1]
     emitted_leads = trace.leader == trace.token_ids[:, None]
-    return np.where(emitted_leads, second, trace.top_probs[:, :, 0])
+    return np.where(emitted_leads, _second(trace), trace.top_probs[:, :, 0])
+
+
+def _second(trace: Trace) -> Curve:
+    """[T, S] probability of the runner-up; NaN where a capture kept the leader alone."""
+    if trace.top_probs.shape[2] == 1:
+        return np.full(trace.leader.shape, np.nan)
+    return cast(Curve, trace.top_probs[:, :, 1])
 
 
 def _lead(trace: Trace) -> Curve:
-    if trace.top_probs.shape[2] == 1:
-        return cast(Curve, np.full(trace.leader.shape, np.nan))
-    return cast(Curve, trace.top_probs[:, :, 0] - trace.top_probs[:, :, 1])
+    return cast(Curve, trace.top_probs[:, :, 0] - _second(trace))
 
 
 def _depth(state: npt.NDArray[np.float64], trace: Trace) -> Curve:

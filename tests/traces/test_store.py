@@ -37,6 +37,7 @@ def rich() -> list[Trace | PairedTrace]:
             plain,
             asked=asked,
             features=np.arange(4 * 13 * 2, dtype=np.float16).reshape(4, 13, 2),
+            paper_index=np.full((4, 12), 3.5, dtype=np.float32),
             vocabulary={0: "\x00", 151_645: "<|im_end|>", 7: "\U0001f600"},
         ),
         pair([0.0, 0.5], name="b", text="reference"),

@@ -34,7 +34,7 @@ def test_sizes_are_read_off_the_arrays():
 
 @pytest.mark.parametrize("name", [n for n in array_fields(Trace) if n != "features"])
 def test_every_array_of_a_trace_must_have_its_shape(name):
-    recording = trace(rising(L), name="photo-7", tokens=T)
+    recording = trace(rising(L), name="photo-7", tokens=T, paper_index=[0.1] * L)
     array = getattr(recording, name)
     for wrong in (array[:-1], array[..., None]):
         with pytest.raises(TraceError, match=rf"probe 'photo-7'.*\b{name}\b"):
@@ -57,18 +57,25 @@ def test_divergence_has_one_column_fewer_than_states():
         changed(recording, divergence=recording.probability)
 
 
+def test_the_paper_index_has_no_upper_bound_and_is_asked_for_by_name():
+    recording = trace(rising(L), name="photo-7", paper_index=[2.5] * L)
+    np.testing.assert_array_equal(recording.between_neighbours("paper_index"), np.full((T, L), 2.5))
+    np.testing.assert_array_equal(recording.between_neighbours("jsd"), recording.divergence)
+    with pytest.raises(TraceError, match="probe 'photo-7' holds no paper_index. Record it"):
+        trace(rising(L), name="photo-7").between_neighbours("paper_index")
+
+
 @pytest.mark.parametrize(
     "name",
     [
         n
         for n in array_fields(Trace)
-        if getattr(trace(rising(L)), n) is not None
-        and getattr(trace(rising(L)), n).dtype.kind == "f"
+        if n != "features" and getattr(trace(rising(L), paper_index=[0.1] * L), n).dtype.kind == "f"
     ],
 )
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.5])
 def test_no_float_may_be_nan_infinite_or_negative(name, value):
-    recording = trace(rising(L), name="photo-7")
+    recording = trace(rising(L), name="photo-7", paper_index=[0.1] * L)
     at = (1,) * getattr(recording, name).ndim
     with pytest.raises(TraceError, match=rf"probe 'photo-7': {name}\b"):
         poked(recording, name, at, value)
