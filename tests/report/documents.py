@@ -425,3 +425,32 @@ def empty() -> Audit:
 def shallow() -> Audit:
     """Two blocks, one probe, one token."""
     return dataclasses.replace(audit(probes=0, blocks=2), probes=[probe(0, 2, tokens=1)])
+
+
+def paper_mode(probes: int = 2, *, scaling: str = "paper") -> Audit:
+    """An audit read as the paper's code does: its divergence beside the JSD, some of it very small."""
+    made = audit(probes)
+    read = [
+        dataclasses.replace(
+            probe,
+            tokens=[
+                dataclasses.replace(t, paper_index=[4e-5 * v**2 for v in t.divergence])
+                for t in probe.tokens
+            ],
+        )
+        for probe in made.probes
+    ]
+    return dataclasses.replace(
+        made,
+        subject=dataclasses.replace(
+            made.subject,
+            lens="raw",
+            divergence="paper_index",
+            scaling=scaling,
+            mode="paper" if scaling == "paper" else "",
+        ),
+        stages=dataclasses.replace(
+            made.stages, terminal_note="Through the raw lens the last transition has 0.7 bits."
+        ),
+        probes=read,
+    )

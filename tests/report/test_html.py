@@ -28,6 +28,7 @@ DOCUMENTS = {
     "one probe, no image": lambda: dataclasses.replace(
         documents.audit(probes=0), probes=[documents.probe(0, image=False)]
     ),
+    "paper mode": documents.paper_mode,
     "hostile": attacks.hostile,
 }
 
