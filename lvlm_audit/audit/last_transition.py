@@ -43,8 +43,8 @@ def in_words(seen: Sequence[TerminalTransition]) -> str:
     if raw is None:
         return ""
     text = (
-        f"Through the raw lens the last transition has a median JSD of {raw.terminal:g} bits; the ones before "
-        f"it have {raw.before:g} bits in the median and {raw.largest_before:g} at most "
+        f"Through the raw lens the last transition has a median JSD of {_words(raw.terminal)}; the ones before "
+        f"it have {_words(raw.before)} in the median and {raw.largest_before:g} at most "
         f"({raw.tokens} eligible tokens). "
     )
     if raw.terminal >= JUMP * raw.before:
@@ -63,9 +63,14 @@ def in_words(seen: Sequence[TerminalTransition]) -> str:
             f"record it."
         )
     return (
-        f"{text} Through the normed lens, which norms every state, the same transition has {normed.terminal:g} "
-        f"bits, and the ones before it {normed.before:g} in the median: this is the last block's own part."
+        f"{text} Through the normed lens, which norms every state, the same transition has "
+        f"{_words(normed.terminal)}, and the ones before it {normed.before:g} in the median: read so, this is "
+        f"what the last block changes."
     )
+
+
+def _words(bits: float) -> str:
+    return f"{bits:g} {'bit' if bits == 1 else 'bits'}"
 
 
 def _bits(value: float) -> float:

@@ -87,25 +87,25 @@ class Need:
     """Answers hold `Trace.paper_index`. There is one recording of answers a lens, with it or without."""
 
 
-def plan(
-    checks: Iterable[Check], lens: LensName, *, divergence: DivergenceName = "jsd"
-) -> list[Need]:
+def plan(checks: Iterable[Check], lens: LensName) -> list[Need]:
     """The recordings that checks need, base answers first.
 
-    Answers through the run's lens are always recorded: stages and report are read off them, with the
-    divergence that they show.
+    Answers through the run's lens are always recorded: stages and report are read off them.
     """
     wanted = {Need(lens, "answers")}
-    indexed = {lens} if divergence == "paper_index" else set()
     for check in checks:
         through = check.lens or lens
         wanted |= {Need(through, "answers"), Need(through, check.metric.needs)}
-        if check.metric.optional == "paper_index":
-            indexed.add(through)
     order: Sequence[Needs] = ("answers", "answer pairs", "reference pairs")
+    return sorted(wanted, key=lambda n: (n.lens != lens, n.lens, order.index(n.kind)))
+
+
+def with_paper_index(needs: Iterable[Need], checks: Iterable[Check], mode: Mode) -> list[Need]:
+    """The same recordings, with the paper's index where the run's mode or a check reads it."""
+    lenses = {mode.lens} if mode.divergence == "paper_index" else set()
+    lenses |= {c.lens or mode.lens for c in checks if c.metric.optional == "paper_index"}
     return [
-        dataclasses.replace(n, paper_index=n.kind == "answers" and n.lens in indexed)
-        for n in sorted(wanted, key=lambda n: (n.lens != lens, n.lens, order.index(n.kind)))
+        dataclasses.replace(n, paper_index=n.kind == "answers" and n.lens in lenses) for n in needs
     ]
 
 

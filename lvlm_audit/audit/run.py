@@ -9,7 +9,7 @@ from typing import Any
 from lvlm_audit.audit.conclude import conclude, findings, selected
 from lvlm_audit.audit.gather import choose_probes, gather, open_subject
 from lvlm_audit.audit.modes import Mode, ScalingName, mode_name
-from lvlm_audit.audit.plan import Progress, Settings, plan
+from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.document import Audit, Finding, Subject
 from lvlm_audit.errors import TraceError
 from lvlm_audit.probes.probe import Probe
@@ -78,7 +78,8 @@ def audit_model(suite: Suite, settings: Settings, *, on_progress: Progress | Non
     """
     checkpoint, is_demo = open_subject(settings)
     probes = choose_probes(settings, is_demo)
-    needs = plan(suite.checks, settings.lens, divergence=settings.divergence)
+    needs = plan(suite.checks, settings.lens)
+    needs = with_paper_index(needs, suite.checks, settings.mode)
     gathered = gather(settings, needs, checkpoint, probes, on_progress=on_progress)
     subject = Subject(
         model=settings.model or "demo",

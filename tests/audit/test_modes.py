@@ -12,7 +12,7 @@ from lvlm_audit import Check, Stage, Value, at_most, find_stages
 from lvlm_audit.audit.conclude import conclude
 from lvlm_audit.audit.last_transition import in_words, last_transition
 from lvlm_audit.audit.modes import Mode, choose, mode_name
-from lvlm_audit.audit.plan import Settings, plan
+from lvlm_audit.audit.plan import Settings, plan, with_paper_index
 from lvlm_audit.document import TerminalTransition
 from lvlm_audit.errors import TraceError, UsageError
 from lvlm_audit.spec.evidence import Evidence
@@ -67,16 +67,19 @@ class TestNames:
 
 
 class TestPlan:
+    def needs(self, mode, *checks):
+        return with_paper_index(plan(checks, mode.lens), checks, mode)
+
     def test_the_index_is_recorded_where_the_run_or_a_check_reads_it(self):
-        assert [n.paper_index for n in plan([], "raw", divergence="paper_index")] == [True]
-        assert [n.paper_index for n in plan([], "raw")] == [False]
-        asked = plan([dataclasses.replace(CHECK, lens="raw")], "normed")
+        assert [n.paper_index for n in self.needs(PAPER)] == [True]
+        assert [n.paper_index for n in self.needs(Mode("raw"))] == [False]
+        asked = self.needs(Mode(), dataclasses.replace(CHECK, lens="raw"))
         assert [(n.lens, n.paper_index) for n in asked] == [("normed", False), ("raw", True)]
 
     def test_replays_are_the_same_recording_in_any_mode(self):
-        for divergence in ("jsd", "paper_index"):
-            for need in plan(lvlm_audit.suite().checks, "raw", divergence=divergence):
-                assert need.paper_index == (need.kind == "answers" and divergence != "jsd")
+        for mode in (PAPER, Mode("raw")):
+            for need in self.needs(mode, *lvlm_audit.suite().checks):
+                assert need.paper_index == (need.kind == "answers" and mode is PAPER)
 
 
 def answers(index, n=8, **more):

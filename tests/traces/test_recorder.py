@@ -333,7 +333,9 @@ def test_states_wait_only_until_a_chunk_is_full(
 
     monkeypatch.setattr(Lens, "read", watched)
     monkeypatch.setattr(
-        recorder, "Lens", lambda anatomy, name: Lens(anatomy, name, chunk_bytes=5 * 4 * 384 * 11)
+        recorder,
+        "Lens",
+        lambda anatomy, name, **how: Lens(anatomy, name, **how, chunk_bytes=5 * 4 * 384 * 11),
     )
     record(llava, tiny_models.probes(3), max_new_tokens=20, batch_size=3)
     assert sum(sizes) > 40
