@@ -61,6 +61,13 @@ MUTANTS = (
         "tests/traces/test_lens.py::test_kl_to_final_is_forward_and_zero_at_the_end",
     ),
     Mutant(
+        "the published divergence summed over the vocabulary, not averaged",
+        "lvlm_audit/traces/paper_index.py",
+        "found.div_(2 * logits.shape[-1])",
+        "found.div_(2)",
+        "tests/traces/test_paper_index.py::test_the_check_value_of_the_method",
+    ),
+    Mutant(
         "the wrong batch row",
         "lvlm_audit/traces/recorder.py",
         "self._add(states[rows.to(states.device)],",

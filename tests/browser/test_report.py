@@ -111,8 +111,8 @@ def test_a_violated_policy_would_be_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "audit",
-    [documents.compared(), attacks.hostile()],
-    ids=["full", "hostile"],
+    [documents.compared(), documents.paper_mode(), attacks.hostile()],
+    ids=["full", "paper mode", "hostile"],
 )
 def test_it_opens_without_a_word_on_the_console(audit: Audit, tmp_path: Path) -> None:
     seen = visit(html.render(audit), tmp_path, ask="document.styleSheets[0].cssRules.length")
@@ -148,7 +148,9 @@ OVERFLOW = """(() => {
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize(
-    "audit", [documents.compared(), attacks.hostile()], ids=["full", "hostile"]
+    "audit",
+    [documents.compared(), documents.paper_mode(), attacks.hostile()],
+    ids=["full", "paper mode", "hostile"],
 )
 def test_nothing_runs_out_of_the_page(audit: Audit, width: int, tmp_path: Path) -> None:
     seen = visit_framed(html.render(audit), tmp_path, width=width, ask=OVERFLOW).answer
