@@ -81,7 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lvlm-mode",
         choices=("paper",),
-        help="paper: short for --lvlm-lens raw --lvlm-divergence paper_index --lvlm-scaling paper",
+        help="paper: raw lens, paper_index and paper scaling together, as the published code has it",
     )
     group.addoption(
         "--lvlm-trust-remote-code",
