@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from lvlm_audit.stages import Stages as Stages
     from lvlm_audit.stages import find_stages as find_stages
     from lvlm_audit.traces.recorder import record as record
+    from lvlm_audit.traces.recorder import replay as replay
     from lvlm_audit.traces.trace import Trace as Trace
 
 _HOMES = {
@@ -114,7 +115,7 @@ _HOMES = {
     ),
     "spec.suite": ("suite",),
     "stages": ("Stages", "find_stages"),
-    "traces.recorder": ("record",),
+    "traces.recorder": ("record", "replay"),
     "traces.trace": ("Trace",),
 }
 _RENAMED = {"write": "render"}

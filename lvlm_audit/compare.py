@@ -22,6 +22,11 @@ def compare(audit: Audit, baseline: Audit, *, seed: int = 0) -> Comparison:
             f" The lenses differ ({audit.subject.lens} here, {baseline.subject.lens} there): the "
             f"numbers are not comparable."
         )
+    if audit.subject.answers != baseline.subject.answers:
+        note += (
+            f" The answers were {audit.subject.answers} here and {baseline.subject.answers} there: the "
+            f"numbers are of different texts."
+        )
     return Comparison(
         baseline_model=baseline.subject.model,
         baseline_created=str(baseline.provenance.get("created", "unknown")),

@@ -6,6 +6,9 @@ stand by itself. Anything that is not a subclass of `LvlmAuditError` is a defect
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class LvlmAuditError(Exception):
     """Base of all errors that are somebody's to mend, not ours."""
@@ -41,6 +44,38 @@ class TraceError(LvlmAuditError):
 
 class RecordingError(LvlmAuditError):
     """The model could not be recorded on a probe; names the probe and the step."""
+
+
+class ProbesFailed(RecordingError):
+    """Some probes of a recording failed; all others were recorded, and are here.
+
+    Attributes:
+        failures: per failed probe its id and what was wrong, in the order of the probes.
+        traces: what was recorded of the others, in the order of the probes. Empty when they were
+            handed on one by one (`iter_record`).
+    """
+
+    def __init__(
+        self, failures: Sequence[tuple[str, LvlmAuditError]], asked: int, traces: Sequence[Any] = ()
+    ) -> None:
+        self.failures = tuple(failures)
+        self.asked = asked
+        self.traces = tuple(traces)
+        good = asked - len(failures)
+        kept = f"What was recorded of the other {good} is kept. " if good else ""
+        mark = " " if len(failures) == 1 else "\n- "
+        super().__init__(
+            f"{len(failures)} of {asked} probes could not be recorded:"
+            + "".join(f"{mark}{_named(identity, error)}" for identity, error in failures)
+            + (" " if len(failures) == 1 else "\n")
+            + f"{kept}Mend or drop what failed, and run again."
+        )
+
+
+def _named(identity: str, error: LvlmAuditError) -> str:
+    """The error with its probe, which errors about an image alone do not know."""
+    text = str(error)
+    return text if repr(identity) in text else f"probe {identity!r}: {text}"
 
 
 class CheckError(LvlmAuditError):

@@ -99,6 +99,13 @@ def test_another_declaration_is_noted():
     assert one.note == "declared differently in the baseline"
 
 
+def test_given_answers_against_generated_ones_are_noted():
+    then = audit({f"p{i}": 0.9 for i in range(6)})
+    given = dataclasses.replace(then, subject=dataclasses.replace(then.subject, answers="given"))
+    assert "The answers were given here and generated there" in compare(given, then).note
+    assert "answers" not in compare(then, then).note
+
+
 def test_another_lens_is_noted():
     then = audit(six(0.0))
     raw = dataclasses.replace(then, subject=dataclasses.replace(then.subject, lens="raw"))

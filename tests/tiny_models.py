@@ -168,6 +168,42 @@ def llava(
     return lively(LlavaForConditionalGeneration(config), seed).to(dtype), processor
 
 
+def llava_next(*, dtype: torch.dtype = torch.float32) -> Pair:
+    """LLaVA-NeXT: any resolution, so that the number of image tokens follows the image's shape."""
+    from transformers import (
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaNextConfig,
+        LlavaNextForConditionalGeneration,
+        LlavaNextImageProcessorPil,
+        LlavaNextProcessor,
+    )
+
+    grids = [[28, 56], [56, 28], [56, 56], [84, 28]]
+    config = LlavaNextConfig(
+        vision_config=CLIPVisionConfig(**_EYE, image_size=28, patch_size=7, projection_dim=32),
+        text_config=LlamaConfig(**decoder(48, 9, 384)),
+        image_token_index=3,
+        image_seq_length=16,
+        image_grid_pinpoints=grids,
+        vision_feature_layer=-2,
+    )
+    images = LlavaNextImageProcessorPil(
+        size={"shortest_edge": 28},
+        crop_size={"height": 28, "width": 28},
+        image_grid_pinpoints=grids,
+    )
+    processor = LlavaNextProcessor(
+        images,
+        tokenizer(),
+        patch_size=7,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=template("<image>"),
+    )
+    return lively(LlavaNextForConditionalGeneration(config), 10).to(dtype), processor
+
+
 def paligemma(cap: float = 6.0) -> Pair:
     """PaliGemma 2: soft-capped logits, a prefix attended in both directions, no chat template."""
     from transformers import (
@@ -364,6 +400,7 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "llava gemma2": lambda: llava(
         text={"model_type": "gemma2", "final_logit_softcapping": 5.0}, seed=9
     ),
+    "llava next": llava_next,
     "paligemma": paligemma,
     "gemma3": gemma3,
     "qwen2.5-vl": qwen2_5_vl,

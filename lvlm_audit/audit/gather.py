@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, cast
 from lvlm_audit import __version__
 from lvlm_audit.audit.plan import Need, Progress, Settings
 from lvlm_audit.cache import cache_dir
+from lvlm_audit.errors import ProbeError
 from lvlm_audit.models.aliases import Checkpoint, resolve
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.traces import store
+from lvlm_audit.traces.parts import Parts
 from lvlm_audit.traces.trace import SCHEMA_VERSION, LensName
 
 if TYPE_CHECKING:
@@ -82,8 +84,22 @@ def gather(
 
     Raises:
         LvlmAuditError: the model cannot be opened, read or recorded; the message says why.
+        ProbeError: reference answers are to be replayed, but probes have none.
     """
+    if settings.answers == "reference":
+        _require_answers(probes)
     return _Session(settings, checkpoint, probes, on_progress or (lambda *_: None)).gather(needs)
+
+
+def _require_answers(probes: Sequence[Probe]) -> None:
+    """All or none: leaving some out would audit another probe set than the one that was named."""
+    mute = [repr(probe.id) for probe in probes if not (probe.answer or "").strip()]
+    if mute:
+        more = f" and {len(mute) - 8} more" if len(mute) > 8 else ""
+        raise ProbeError(
+            f"--lvlm-answers reference replays each probe's answer, but {len(mute)} of {len(probes)} "
+            f"probes have none: {', '.join(mute[:8])}{more}. Give them an 'answer', or drop them."
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -122,8 +138,10 @@ class _Session:
                     recordings[need] = store.load(folder)
                     self._reused += 1
                 else:
-                    recordings[need] = self._record(need, recordings)
+                    parts = Parts(traces_folder / "parts" / self._parts_key(identity, need))
+                    recordings[need] = self._record(need, recordings, parts)
                     store.save(folder, recordings[need])
+                    parts.discard()
         lenses = dict.fromkeys(n.lens for n in needs)
         evidence = {lens: _evidence(lens, recordings) for lens in lenses}
         facts = recordings[needs[0]].facts
@@ -138,6 +156,11 @@ class _Session:
             resolved=self.checkpoint.hub_id
             or self.checkpoint.source.rstrip("/").rpartition("/")[2],
         )
+
+    def _parts_key(self, identity: Mapping[str, Any], need: Need) -> str:
+        """Of everything but the probe set: a part belongs to its own probe, whatever the others are."""
+        rest = {name: value for name, value in identity.items() if name != "probes"}
+        return store.key({**rest, **dataclasses.asdict(need)})
 
     def _identity(self) -> dict[str, Any]:
         """Everything that determines the recordings; their content key."""
@@ -154,6 +177,7 @@ class _Session:
             "max_new_tokens": s.max_new_tokens,
             "batch_size": s.batch_size,
             "trust_remote_code": s.trust_remote_code,
+            "answers": s.answers,
         }
 
     def _opened(self) -> HookedModel:
@@ -170,12 +194,14 @@ class _Session:
             )
         return self._model
 
-    def _record(self, need: Need, done: Mapping[Need, store.Recording]) -> store.Recording:
+    def _record(
+        self, need: Need, done: Mapping[Need, store.Recording], parts: Parts
+    ) -> store.Recording:
         from lvlm_audit.audit.recordings import Job, make
 
         model = self._opened()
         started = time.monotonic()
-        items = make(Job(model, self.probes, self.settings, need, done, self.on_progress))
+        items = make(Job(model, self.probes, self.settings, need, done, self.on_progress, parts))
         seconds = time.monotonic() - started
         return store.Recording(items, {"subject": _facts(model), "seconds": round(seconds, 3)})
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from lvlm_audit.audit.modes import Mode, ScalingName
 from lvlm_audit.errors import UsageError
@@ -16,6 +17,8 @@ from lvlm_audit.traces.trace import DivergenceName, LensName
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many probes are done, and how many there are."""
 
+Answers = Literal["generated", "reference"]
+ANSWERS: tuple[Answers, ...] = get_args(Answers)
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -36,6 +39,7 @@ class Settings:
         batch_size: probes generated together.
         seed: of resampling; decoding is greedy and needs none.
         trust_remote_code: run code that comes with the checkpoint.
+        answers: "generated" by the model, or each probe's own "reference" answer, replayed.
 
     Raises:
         UsageError: a value that cannot be used.
@@ -52,6 +56,7 @@ class Settings:
     batch_size: int = 8
     seed: int = 0
     trust_remote_code: bool = False
+    answers: Answers = "generated"
 
     @property
     def mode(self) -> Mode:
@@ -62,6 +67,7 @@ class Settings:
         # Made for its refusal of names that are not known.
         Mode(self.lens, self.divergence, self.scaling)
         _member("dtype", self.dtype, DTYPES)
+        _member("answers", self.answers, ANSWERS)
         if self.device.split(":")[0] not in DEVICES:
             raise UsageError(
                 f"--lvlm-device {self.device!r} is not a device. Choose one of "

@@ -32,7 +32,7 @@ from lvlm_audit.metrics.nodes import (
     saturation,
     sustained_from,
 )
-from lvlm_audit.probes.probe import Probe
+from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.stages import NodeEstimate, Stages
 from lvlm_audit.traces.trace import PAPER_INDEX_UNIT, PairedTrace, Trace
@@ -139,7 +139,8 @@ def probe_readings(
             id=trace.asked.id,
             cluster=trace.asked.cluster,
             prompt=trace.asked.prompt,
-            image=_thumbnail(images.get(trace.asked.id)),
+            image=next(iter(shown), None),
+            more_images=shown[1:],
             reference=trace.asked.reference,
             answer=trace.answer,
             labels=dict(trace.asked.labels),
@@ -148,8 +149,11 @@ def probe_readings(
                 grounding.get(trace.asked.id),
                 trace.blocks // 2 if critical is None else critical,
             ),
+            prompt_tokens=trace.asked.prompt_tokens,
+            image_tokens=trace.asked.image_tokens,
         )
         for trace in evidence.traces
+        for shown in [_thumbnails(images.get(trace.asked.id))]
     ]
 
 
@@ -247,10 +251,12 @@ def _list(values: npt.NDArray[Any]) -> list[Any]:
     return [rounded(float(v)) for v in values]
 
 
-def _thumbnail(probe: Probe | None) -> str | None:
-    if probe is None or probe.image is None:
-        return None
-    image = probe.image.open()
+def _thumbnails(probe: Probe | None) -> list[str]:
+    return [] if probe is None else [_thumbnail(image) for image in probe.images]
+
+
+def _thumbnail(source: ImageSource) -> str:
+    image = source.open()
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)

@@ -46,6 +46,8 @@ class Subject:
     """View of the heat maps; the document's numbers are never scaled."""
     mode: str = ""
     """Name of this lens, divergence and scaling together, e.g. "paper"; empty where they have none."""
+    answers: str = "generated"
+    """"generated" by the model, or "given": reference answers that were replayed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,3 +57,9 @@ class ProbeReading:
     answer: str
     labels: dict[str, Any]
     tokens: list[TokenReading]
+    more_images: list[str] = field(default_factory=list)
+    """Thumbnails of the images that were shown after the first."""
+    prompt_tokens: int | None = None
+    """Positions of the prompt; None: not recorded."""
+    image_tokens: int | None = None
+    """Those of them that hold image features; None: not recorded, or unknown for this model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ def build_inputs(
 
     Args:
         processor: the model's processor, a tokenizer, or None for prepared probes.
-        probes: all with an image, all without, or one prepared.
+        probes: all with the same number of images, or one prepared.
         device: where the tensors go.
         dtype: of the floating-point ones.
         continuations: token ids to append per probe; may differ in length.
@@ -60,8 +61,46 @@ def build_inputs(
     }
     _check_left_padding(inputs, probes)
     if continuations is not None:
-        inputs = _extend(inputs, continuations, _padding_id(processor))
+        inputs = extend(inputs, continuations, padding_id(processor))
     return inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What became of one probe's question.
+
+    Attributes:
+        last_id: the token at the position that predicts the answer's first.
+        tokens: positions of the prompt, padding not counted.
+        image_tokens: those that hold image features; None if the model names no token for them.
+    """
+
+    last_id: int
+    tokens: int
+    image_tokens: int | None
+
+
+def prompts_of(inputs: Inputs, image_id: int | None) -> list[Prompt]:
+    """Counts the positions of each row as the processor made them.
+
+    Args:
+        inputs: as `build_inputs` makes them, without continuation.
+        image_id: the token that stands for one image feature, or None.
+    """
+    found = []
+    for ids, mask in zip(inputs["input_ids"], _row_mask(inputs), strict=True):
+        own = ids[mask]
+        image = None if image_id is None else int((own == image_id).sum())
+        found.append(Prompt(int(ids[-1]), len(own), image))
+    return found
+
+
+def _row_mask(inputs: Inputs) -> Tensor:
+    """[B, n] what is not padding; prepared probes may bring masks of other shapes and are never padded."""
+    mask, ids = inputs["attention_mask"], inputs["input_ids"]
+    if isinstance(mask, Tensor) and mask.shape == ids.shape:
+        return mask.bool()
+    return torch.ones_like(ids, dtype=torch.bool)
 
 
 def tokenizer_of(processor: Any) -> Any:
@@ -75,7 +114,7 @@ def tokenizer_of(processor: Any) -> Any:
 
 
 def _processed(processor: Any, probes: Sequence[Probe]) -> Inputs:
-    images = [probe.image.open() if probe.image is not None else None for probe in probes]
+    images = [[image.open() for image in probe.images] for probe in probes]
     tokenizer = tokenizer_of(processor)
     side = tokenizer.padding_side
     tokenizer.padding_side = "left"
@@ -88,7 +127,7 @@ def _processed(processor: Any, probes: Sequence[Probe]) -> Inputs:
             made = _text_only(tokenizer, probes)
         elif getattr(processor, "chat_template", None) is not None:
             made = processor.apply_chat_template(
-                [_conversation(probe, image) for probe, image in zip(probes, images, strict=True)],
+                [_conversation(probe, shown) for probe, shown in zip(probes, images, strict=True)],
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=True,
@@ -112,8 +151,8 @@ def _processed(processor: Any, probes: Sequence[Probe]) -> Inputs:
     }
 
 
-def _conversation(probe: Probe, image: Any) -> list[dict[str, Any]]:
-    content: list[dict[str, Any]] = [] if image is None else [{"type": "image", "image": image}]
+def _conversation(probe: Probe, images: Sequence[Any]) -> list[dict[str, Any]]:
+    content: list[dict[str, Any]] = [{"type": "image", "image": image} for image in images]
     content.append({"type": "text", "text": probe.prompt})
     return [{"role": "user", "content": content}]
 
@@ -141,17 +180,18 @@ def _text_only(tokenizer: Any, probes: Sequence[Probe]) -> Mapping[str, Any]:
 
 
 def _without_template(
-    processor: Any, tokenizer: Any, probes: Sequence[Probe], images: Sequence[Any]
+    processor: Any, tokenizer: Any, probes: Sequence[Probe], images: Sequence[Sequence[Any]]
 ) -> Mapping[str, Any]:
     """The plain form most base models document: image token, newline, prompt."""
     marker = getattr(processor, "image_token", None) or getattr(tokenizer, "image_token", "<image>")
     marker = getattr(marker, "content", marker)
     texts = [
-        probe.prompt if image is None else f"{marker}\n{probe.prompt}"
-        for probe, image in zip(probes, images, strict=True)
+        f"{marker}\n" * len(shown) + probe.prompt
+        for probe, shown in zip(probes, images, strict=True)
     ]
-    shown = [[image] for image in images if image is not None] or None
-    made: Mapping[str, Any] = processor(images=shown, text=texts, return_tensors="pt", padding=True)
+    made: Mapping[str, Any] = processor(
+        images=list(images) if images[0] else None, text=texts, return_tensors="pt", padding=True
+    )
     return made
 
 
@@ -164,12 +204,13 @@ def _check_left_padding(inputs: Inputs, probes: Sequence[Probe]) -> None:
         )
 
 
-def _padding_id(processor: Any) -> int:
+def padding_id(processor: Any) -> int:
+    """What stands in front of a shorter row; its attention mask is 0."""
     tokenizer = tokenizer_of(processor)
     return int(getattr(tokenizer, "pad_token_id", None) or 0)
 
 
-def _extend(inputs: Inputs, continuations: Sequence[Sequence[int]], padding_id: int) -> Inputs:
+def extend(inputs: Inputs, continuations: Sequence[Sequence[int]], padding_id: int) -> Inputs:
     """Appends ids to each row and pads anew on the left; sequence-shaped companions follow."""
     ids = inputs["input_ids"]
     longest = max(len(row) for row in continuations)

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from lvlm_audit.errors import LvlmAuditError, UnsupportedModel
 from lvlm_audit.models.anatomy import Anatomy, dissect
-from lvlm_audit.models.asking import Inputs, build_inputs, tokenizer_of
+from lvlm_audit.models.asking import (
+    Inputs,
+    Prompt,
+    build_inputs,
+    extend,
+    padding_id,
+    prompts_of,
+    tokenizer_of,
+)
 from lvlm_audit.models.hooks import Receive, hooks_restored, tapped
 from lvlm_audit.models.proof import Proof, prove
 from lvlm_audit.probes.probe import ImageSource, Probe
@@ -34,7 +42,8 @@ class HookedModel:
         name: as messages and reports call it.
         anatomy: where blocks, final norm and head are.
         proofs: what was compared at opening.
-        image_token_ids: ids that stand for image positions in a prompt.
+        image_token_ids: ids that stand for image positions in a prompt, marks around them included.
+        image_feature_id: the one of them that stands for a feature of an image, if the model names it.
         special_ids: control tokens, the image's among them.
         end_ids: tokens that end an answer.
     """
@@ -47,6 +56,7 @@ class HookedModel:
         self._was_training = bool(model.training)
         model.eval()
         self.image_token_ids = _image_token_ids(model, processor)
+        self.image_feature_id = _image_feature_id(model)
         self.end_ids = _end_ids(model, self.tokenizer)
         known = set(getattr(self.tokenizer, "all_special_ids", None) or ())
         self.special_ids = frozenset(known | self.image_token_ids | self.end_ids)
@@ -105,6 +115,14 @@ class HookedModel:
             dtype=self.dtype,
             continuations=continuations,
         )
+
+    def extended(self, inputs: Inputs, continuations: Sequence[Sequence[int]]) -> Inputs:
+        """The same inputs with ids appended to each row, as `inputs(probes, continuations)` makes them."""
+        return extend(inputs, continuations, padding_id(self.processor))
+
+    def prompts(self, inputs: Inputs) -> list[Prompt]:
+        """How many positions each row's prompt has, and how many of them are the image's."""
+        return prompts_of(inputs, self.image_feature_id)
 
     def tapped(self, receive: Receive) -> AbstractContextManager[None]:
         """While entered, `receive(j, state)` is called with every state of every forward pass.
@@ -190,6 +208,15 @@ def _image_token_ids(model: Any, processor: Any) -> frozenset[int]:
     )
     found = {place.get(key) for place in places for key in keys}
     return frozenset(value for value in found if isinstance(value, int) and value >= 0)
+
+
+def _image_feature_id(model: Any) -> int | None:
+    """The token whose embedding the model replaces by an image feature, from its own configuration."""
+    for key in ("image_token_id", "image_token_index"):
+        value = getattr(model.config, key, None)
+        if isinstance(value, int) and value >= 0:
+            return value
+    return None
 
 
 def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -33,7 +33,9 @@ def fingerprint(probes: Iterable[Probe]) -> str:
         where = f"probe {probe.id!r}"
         _feed(key, probe.id, where)
         _feed(key, probe.prompt, where)
-        _feed(key, probe.image.digest() if probe.image is not None else None, where)
+        # One image is written as itself, as it was before there could be several: old keys still match.
+        shown = [image.digest() for image in probe.images]
+        _feed(key, shown if len(shown) > 1 else next(iter(shown), None), where)
         _feed(key, probe.cluster, where)
         _feed(key, probe.answer, where)
         _feed(key, probe.labels, f"{where}, labels")

@@ -1,27 +1,26 @@
-"""Which other image a probe is held against."""
+"""Which other images a probe is held against."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 
 from lvlm_audit.probes.probe import ImageSource, Probe
 
+Images = tuple[ImageSource, ...]
 
-def other_images(probes: Sequence[Probe]) -> list[ImageSource | None]:
-    """For each probe the image of the next probe that shows another one, cyclically.
 
-    None for a probe without image, and where all probes show the same image.
+def other_images(probes: Sequence[Probe]) -> list[Images | None]:
+    """For each probe as many other images as it shows: those of the next probes that show others.
+
+    Taken in order, cyclically; a prompt about two images is thus asked about two. None for a probe
+    without image, and where all probes show the same.
     """
-    others: list[ImageSource | None] = []
+    others: list[Images | None] = []
     n = len(probes)
     for i, probe in enumerate(probes):
         following = (probes[(i + k) % n] for k in range(1, n))
-        others.append(
-            None
-            if probe.image is None
-            else next(
-                (p.image for p in following if p.image is not None and p.cluster != probe.cluster),
-                None,
-            )
-        )
+        found = [image for p in following if p.cluster != probe.cluster for image in p.images]
+        wanted = len(probe.images)
+        others.append(tuple(islice(cycle(found), wanted)) if found and wanted else None)
     return others

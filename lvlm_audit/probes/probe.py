@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,16 +94,20 @@ class ImageSource:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One question about one image, with what is known about the right answer.
+    """One question about one image or several, with what is known about the right answer.
 
     Attributes:
         id: unique within a probe set.
         prompt: the question, without any chat markup: the model's own template adds it.
-        image: what is shown; None only for prepared probes.
+        image: what is shown, the first of several; None only for prepared probes.
         answer: a reference answer, if one is known.
         labels: free facts about the probe (kind of question, objects, ...), JSON-serialisable.
         cluster: the unit that statistics resample; probes on the same image share one.
         tensors: inputs as `generate()` takes them, for a model without processor (see `prepared`).
+        more_images: images shown after the first, in order, before the prompt.
+
+    Raises:
+        ProbeError: more images, but no first one.
     """
 
     id: str
@@ -113,6 +117,22 @@ class Probe:
     answer: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
     tensors: Mapping[str, Any] | None = None
+    more_images: tuple[ImageSource, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.more_images and self.image is None:
+            raise ProbeError(
+                f"probe {self.id!r}: more_images without image. Give the first as image."
+            )
+
+    @property
+    def images(self) -> tuple[ImageSource, ...]:
+        """Everything that is shown, in order."""
+        return () if self.image is None else (self.image, *self.more_images)
+
+    def showing(self, images: Sequence[ImageSource]) -> Probe:
+        """The same question about other images; without any, it is asked blind."""
+        return replace(self, image=images[0] if images else None, more_images=tuple(images[1:]))
 
     @classmethod
     def prepared(

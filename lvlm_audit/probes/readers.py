@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import hashlib
 import json
 import os
 import re
@@ -67,13 +68,14 @@ def read_probes(path: str | Path, *, prompt: str | None = None) -> list[Probe]:
     the id is the path inside the folder without its suffix (`cats/tom`).
 
     A **JSONL file** holds one JSON object a line, UTF-8, blank lines allowed. Keys: `image` (a
-    path, relative to the file's own folder) and `prompt`; optional `answer` (text), `labels` (an
-    object), `cluster` (text) and `id` (text, unique); an optional key may be null. A line without
-    `prompt` is asked the argument `prompt`, if one is given. The default id is the image's file
-    name without suffix.
+    path, relative to the file's own folder, or a list of paths, shown in that order) and `prompt`;
+    optional `answer` (text), `labels` (an object), `cluster` (text) and `id` (text, unique); an
+    optional key may be null. A line without `prompt` is asked the argument `prompt`, if one is
+    given. The default id is the (first) image's file name without suffix.
 
     In both, a default id that is taken gets `-2`, `-3` ... appended, and the default cluster is the
-    digest of the image's bytes: probes on the same image share it, whatever the files are called.
+    digest of the image's bytes (of several, of their digests): probes on the same images share it,
+    whatever the files are called.
     Every image is decoded once to make sure that it can be, and not kept.
 
     Args:
@@ -114,7 +116,7 @@ class _Draft:
     """A probe whose default id waits until all given ids are known."""
 
     where: str
-    image: ImageSource
+    images: tuple[ImageSource, ...]
     prompt: str
     stem: str
     id: str | None = None
@@ -129,10 +131,10 @@ def _finish(drafts: Iterable[_Draft]) -> list[Probe]:
     given: dict[str, str] = {}
     digests: dict[Path | None, str] = {}
     for draft in drafts:
-        path = draft.image.path
-        if path not in digests:
-            digests[path] = _checked_digest(draft.where, draft.image)
-        ready.append((draft, digests[path]))
+        for image in draft.images:
+            if image.path not in digests:
+                digests[image.path] = _checked_digest(draft.where, image)
+        ready.append((draft, _one_digest([digests[image.path] for image in draft.images])))
         if draft.id is not None:
             if draft.id in given:
                 raise ProbeError(
@@ -149,10 +151,11 @@ def _finish(drafts: Iterable[_Draft]) -> list[Probe]:
             Probe(
                 id=identity,
                 prompt=draft.prompt,
-                image=draft.image,
+                image=draft.images[0],
                 cluster=draft.cluster if draft.cluster is not None else digest,
                 answer=draft.answer,
                 labels=draft.labels,
+                more_images=draft.images[1:],
             )
         )
     return probes
@@ -172,6 +175,12 @@ def _checked_digest(where: str, image: ImageSource) -> str:
     except ProbeError as error:
         raise ProbeError(f"{where}: {error}") from error
     return held.digest()
+
+
+def _one_digest(digests: list[str]) -> str:
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def _free_id(stem: str, taken: set[str]) -> str:
@@ -200,7 +209,7 @@ def _from_folder(folder: Path, where: str, prompt: str) -> Iterator[_Draft]:
     for image in images:
         name = image.as_posix()
         source = ImageSource(name=name, path=root / image)
-        yield _Draft(where, source, prompt, _visible(image.with_suffix("").as_posix()))
+        yield _Draft(where, (source,), prompt, _visible(image.with_suffix("").as_posix()))
 
 
 def _walk(root: Path, where: str) -> Iterator[PurePath]:
@@ -332,8 +341,8 @@ def _draft(where: str, line: dict[str, Any], folder: Path, prompt: str | None) -
     for key in line:
         if key not in KEYS:
             raise ProbeError(_unknown_key(where, key))
-    image = _text(where, line, "image")
-    if image is None:
+    images = _image_names(where, line)
+    if not images:
         raise ProbeError(f"{where}: the key 'image' is missing. Write it as in {_EXAMPLE}.")
     question = _text(where, line, "prompt") if "prompt" in line else prompt
     if question is None:
@@ -341,8 +350,8 @@ def _draft(where: str, line: dict[str, Any], folder: Path, prompt: str | None) -
             f"{where}: the key 'prompt' is missing. Write it as in {_EXAMPLE}, or give one prompt "
             f"for all lines that have none."
         )
-    stem = _visible(PurePath(image).stem)
-    draft = _Draft(where, _image(where, image, folder), question, stem)
+    stem = _visible(PurePath(images[0]).stem)
+    draft = _Draft(where, tuple(_image(where, i, folder) for i in images), question, stem)
     draft.answer = _text(where, line, "answer")
     draft.id = _name(where, line, "id")
     draft.cluster = _name(where, line, "cluster")
@@ -355,6 +364,17 @@ def _draft(where: str, line: dict[str, Any], folder: Path, prompt: str | None) -
             )
         draft.labels = labels
     return draft
+
+
+def _image_names(where: str, line: dict[str, Any]) -> list[str]:
+    """What is under 'image', one path or several; nothing if the key is absent."""
+    value = line.get("image")
+    if not isinstance(value, list):
+        name = _text(where, line, "image")
+        return [] if name is None else [name]
+    if not value:
+        raise ProbeError(f"{where}: 'image' is an empty list. Name at least one image in it.")
+    return [_text(where, {"image": name}, "image") or "" for name in value]
 
 
 def _unknown_key(where: str, key: str) -> str:

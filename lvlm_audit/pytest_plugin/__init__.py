@@ -84,6 +84,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="paper: raw lens, paper_index and paper scaling together, as the published code has it",
     )
     group.addoption(
+        "--lvlm-answers",
+        default="generated",
+        choices=("generated", "reference"),
+        help="audit the model's own answers (default), or replay each probe's answer",
+    )
+    group.addoption(
         "--lvlm-trust-remote-code",
         action="store_true",
         help="run code that comes with the checkpoint; only for checkpoints that you trust",

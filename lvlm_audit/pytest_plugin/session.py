@@ -76,6 +76,7 @@ class AuditSession:
             batch_size=option("--lvlm-batch-size"),
             seed=option("--lvlm-seed"),
             trust_remote_code=option("--lvlm-trust-remote-code"),
+            answers=option("--lvlm-answers"),
         )
 
     def finding(self, name: str) -> Finding:

@@ -113,7 +113,7 @@ class ProbeView:
     probe: ProbeReading
     anchor: str
     number: int
-    image: str | None
+    images: list[str]
     labels: list[tuple[str, str]]
     chart: TokenChart | None
     heat: HeatMap | None
@@ -237,8 +237,8 @@ def page(audit: Audit) -> Page:
         layers=[_layer(layer) for layer in audit.layers],
         mutation=bar_chart(audit.stages.mutation_share) if audit.stages.mutation_share else None,
         probes=[
-            _probe(probe, audit, place, image, between)
-            for place, (probe, image) in enumerate(
+            _probe(probe, audit, place, images, between)
+            for place, (probe, images) in enumerate(
                 zip(chosen.full, _images(chosen.full), strict=True), start=1
             )
         ],
@@ -279,13 +279,16 @@ def _layer(layer: LayerSummary) -> LayerView:
     return LayerView(title, unit, layer.axis, band_chart(layer))
 
 
-def _images(probes: Sequence[ProbeReading]) -> Iterator[str | None]:
-    """The thumbnails that can be shown, as long as the page can carry them."""
+def _images(probes: Sequence[ProbeReading]) -> Iterator[list[str]]:
+    """Per probe the thumbnails that can be shown, as long as the page can carry them."""
     left = MAX_IMAGES
     for probe in probes:
-        image = trusted_image(probe.image)
-        left -= len(image or "")
-        yield image if left >= 0 else None
+        shown = []
+        for image in map(trusted_image, (probe.image, *probe.more_images)):
+            left -= len(image or "")
+            if image is not None and left >= 0:
+                shown.append(image)
+        yield shown
 
 
 def _headed(name: str) -> str:
@@ -295,14 +298,14 @@ def _headed(name: str) -> str:
 
 
 def _probe(
-    probe: ProbeReading, audit: Audit, place: int, image: str | None, between: Shown
+    probe: ProbeReading, audit: Audit, place: int, images: list[str], between: Shown
 ) -> ProbeView:
     drawn = probe.tokens[:MAX_TOKENS]
     return ProbeView(
         probe=probe,
         anchor=f"probe-{place}",
         number=place,
-        image=image,
+        images=images,
         labels=_rows(probe.labels, 20),
         chart=token_chart(probe, audit.stages),
         heat=heat_map(probe, between),

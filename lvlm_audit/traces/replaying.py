@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lvlm_audit.errors import RecordingError
+from lvlm_audit.models.asking import Inputs, Prompt
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.proof import tolerance
 from lvlm_audit.probes.probe import Probe
@@ -23,7 +24,7 @@ _TRIAL_TOKENS = 3
 
 def forced_states(
     hooked: HookedModel, probes: Sequence[Probe], texts: Sequence[Sequence[int]]
-) -> tuple[list[Tensor], list[int]]:
+) -> tuple[list[Tensor], list[Prompt]]:
     """States of each probe's text, said after its prompt.
 
     Args:
@@ -32,7 +33,7 @@ def forced_states(
         texts: token ids per probe, none empty.
 
     Returns:
-        Per probe [T, S, d] in the model's dtype, and the last prompt token's id of each probe.
+        Per probe [T, S, d] in the model's dtype, and what its prompt became.
 
     Raises:
         RecordingError: a text is empty, or holds ids that the model does not have.
@@ -48,32 +49,40 @@ def forced_states(
     if hooked.replays_in_one_pass is None:
         hooked.replays_in_one_pass = _try(hooked, probes[0], texts[0])
     inputs = hooked.inputs(probes)
-    last = [int(i) for i in inputs["input_ids"][:, -1]]
-    if hooked.replays_in_one_pass:
+    prompts = hooked.prompts(inputs)
+    # In one pass, an image token that the text holds would be taken for another image.
+    shows_none = hooked.image_token_ids.isdisjoint(i for text in texts for i in text[:-1])
+    if hooked.replays_in_one_pass and shows_none:
         # The last token's own state predicts what would follow: it is not asked.
-        whole = hooked.inputs(probes, [text[:-1] for text in texts])
-        return read_ends(hooked, whole, [len(text) for text in texts]), last
-    return _step_by_step(hooked, probes, texts), last
+        whole = hooked.extended(inputs, [text[:-1] for text in texts])
+        return read_ends(hooked, whole, [len(text) for text in texts]), prompts
+    return _step_by_step(hooked, inputs, texts), prompts
 
 
 def _step_by_step(
-    hooked: HookedModel, probes: Sequence[Probe], texts: Sequence[Sequence[int]]
+    hooked: HookedModel, inputs: Inputs, texts: Sequence[Sequence[int]]
 ) -> list[Tensor]:
     steps: list[Tensor] = []
-    force(hooked, hooked.inputs(probes), texts, lambda states, _: steps.append(states))
+    force(hooked, inputs, texts, lambda states, _: steps.append(states))
     return [
         torch.stack([step[row] for step in steps[: len(text)]]) for row, text in enumerate(texts)
     ]
 
 
-def _try(hooked: HookedModel, probe: Probe, text: Sequence[int]) -> bool:
-    """Both ways on the first tokens of one text. A difference that the dtype explains is none."""
+def _try(hooked: HookedModel, probe: Probe, text: Sequence[int]) -> bool | None:
+    """Both ways on the first tokens of one text. A difference that the dtype explains is none.
+
+    None when the states are not finite: a broken probe says nothing about the next.
+    """
     text = list(text[:_TRIAL_TOKENS])
     if len(text) < 2:
         text = [*text, *text]
-    slow = _step_by_step(hooked, [probe], [text])[0].float()
+    inputs = hooked.inputs([probe])
+    slow = _step_by_step(hooked, inputs, [text])[0].float()
+    if not bool(slow.isfinite().all()):
+        return None
     try:
-        fast = read_ends(hooked, hooked.inputs([probe], [text[:-1]]), [len(text)])[0].float()
+        fast = read_ends(hooked, hooked.extended(inputs, [text[:-1]]), [len(text)])[0].float()
     except (ValueError, RuntimeError):
         return False
     if fast.shape != slow.shape:

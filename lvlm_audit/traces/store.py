@@ -106,6 +106,12 @@ def load(folder: Path) -> Recording:
     try:
         document = json.loads((folder / _RECORD).read_text("utf-8"))
         version = document["schema_version"]
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise TraceError(
+                f"stored traces in {str(folder)!r} have schema version {version!r}, this lvlm_audit reads "
+                f"{SCHEMA_VERSION}: a newer one wrote them. Upgrade lvlm_audit, or point "
+                f"LVLM_AUDIT_CACHE at another folder; nothing was changed."
+            )
         if version != SCHEMA_VERSION:
             raise TraceError(
                 f"stored traces have schema version {version!r}, this lvlm_audit reads "
@@ -139,6 +145,8 @@ def _entry(item: Trace | PairedTrace) -> dict[str, Any]:
             "cluster": asked.cluster,
             "reference": asked.reference,
             "labels": dict(asked.labels),
+            "prompt_tokens": asked.prompt_tokens,
+            "image_tokens": asked.image_tokens,
         },
         "lens": item.lens,
         "token_texts": list(item.token_texts),
@@ -146,6 +154,7 @@ def _entry(item: Trace | PairedTrace) -> dict[str, Any]:
     }
     if isinstance(item, Trace):
         entry["answer"] = item.answer
+        entry["given"] = item.given
         entry["vocabulary"] = {str(k): v for k, v in item.vocabulary.items()}
     else:
         entry["condition"] = item.condition

@@ -61,6 +61,10 @@ class Asked:
     reference: str | None = None
     """The answer that the probe's author expects, if one was given."""
     labels: Mapping[str, Any] = field(default_factory=dict)
+    prompt_tokens: int | None = None
+    """Positions of the prompt as the processor made it, padding not counted; None: not known."""
+    image_tokens: int | None = None
+    """Those of them that hold image features; None: not known, or the model names no token for them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +122,8 @@ class Trace:
     paper_index: FloatArray | None = None
     """[T, L] the published code's divergence of p_i and p_(i+1), nats per vocabulary entry, >= 0 without
     upper bound; recorded on request (`traces.paper_index`)."""
+    given: bool = False
+    """The answer was given and replayed. Otherwise it was generated: each token leads at state L."""
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -294,6 +300,7 @@ def _validate(trace: Trace | PairedTrace) -> None:
         _validate_values(where, name, array)
     if isinstance(trace, Trace):
         _validate_candidates(where, trace)
+        _validate_sums(where, trace)
 
 
 def _validate_candidates(where: str, trace: Trace) -> None:
@@ -305,6 +312,21 @@ def _validate_candidates(where: str, trace: Trace) -> None:
             f"{where}: token {int(trace.leader[t, j])} leads at state {j} of token {t}, but is not among "
             f"candidate_ids[{t}]. Keep every leader as a candidate."
         )
+
+
+def _validate_sums(where: str, trace: Trace) -> None:
+    """Different tokens' probabilities at one state cannot sum to more than 1."""
+    for name, values, axis in (
+        ("top_probs", trace.top_probs, 2),
+        ("candidate_probability", trace.candidate_probability, 1),
+    ):
+        sums = values.sum(axis=axis, dtype=np.float64)
+        if sums.size and sums.max() > 1 + _SLACK:
+            t, j = (int(i) for i in np.unravel_index(sums.argmax(), sums.shape))
+            raise TraceError(
+                f"{where}: {name} of token {t} sum to {sums[t, j]:.6g} at state {j}, but probabilities of "
+                f"different tokens sum to at most 1. Record the probe again."
+            )
 
 
 def _validate_values(where: str, name: str, array: npt.NDArray[Any]) -> None:

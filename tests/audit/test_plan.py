@@ -43,6 +43,7 @@ class TestSettings:
         [
             ({"lens": "tuned"}, "--lvlm-lens 'tuned' is not one of normed, raw"),
             ({"dtype": "int8"}, "--lvlm-dtype 'int8' is not one of"),
+            ({"answers": "gold"}, "--lvlm-answers 'gold' is not one of generated, reference"),
             ({"device": "gpu"}, "--lvlm-device 'gpu' is not a device"),
             ({"max_new_tokens": 0}, "--lvlm-max-new-tokens 0 records nothing"),
             ({"batch_size": 0}, "--lvlm-batch-size 0 is empty"),
@@ -63,7 +64,7 @@ def probe(name: str, cluster: str, image: bool = True) -> Probe:
 
 
 def names(*probes: Probe) -> list[str | None]:
-    return [None if i is None else i.name for i in other_images(probes)]
+    return [None if i is None else i[0].name for i in other_images(probes)]
 
 
 class TestOtherImages:
@@ -81,3 +82,19 @@ class TestOtherImages:
     def test_probes_without_image_neither_get_nor_give_one(self):
         found = names(probe("a", "x"), probe("b", "y", image=False), probe("c", "z"))
         assert found == ["z", None, "x"]
+
+    def test_a_probe_of_several_images_gets_as_many_others(self):
+        two = probe("a", "x").showing([ImageSource("x1"), ImageSource("x2")])
+        alone, pair = (
+            probe("b", "y"),
+            probe("c", "z").showing([ImageSource("z1"), ImageSource("z2")]),
+        )
+        found = other_images([two, alone, pair])
+        assert [[i.name for i in images or ()] for images in found] == [
+            ["y", "z1"],
+            ["z1"],
+            ["x1", "x2"],
+        ]
+        (first, second) = other_images([two, alone])
+        assert [i.name for i in first or ()] == ["y", "y"]
+        assert [i.name for i in second or ()] == ["x1"]

@@ -45,6 +45,17 @@ def test_is_a_sha256_that_does_not_change_between_runs() -> None:
     assert key(plain) == hashlib.sha256(content.encode()).hexdigest()
 
 
+def test_the_order_of_images_changes_it() -> None:
+    one, two = ImageSource("x.png", data=b"pixels"), ImageSource("y.png", data=b"other")
+    assert key(BASE.showing([one, two])) != key(BASE.showing([two, one]))
+    assert key(BASE.showing([one])) == key(BASE)
+
+
+def test_more_images_need_a_first() -> None:
+    with pytest.raises(ProbeError, match="'a': more_images without image"):
+        replace(BASE, image=None, more_images=(ImageSource("x.png", data=b"pixels"),))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -56,6 +67,7 @@ def test_is_a_sha256_that_does_not_change_between_runs() -> None:
         {"answer": "None"},
         {"image": None},
         {"image": ImageSource("x.png", data=b"pixel5")},
+        {"more_images": (ImageSource("x.png", data=b"pixels"),)},
         {"labels": {}},
         {"labels": {"kind": "count", "truth": 2}},
         {"labels": {"kind": "count", "truth": "1"}},

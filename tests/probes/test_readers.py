@@ -247,6 +247,21 @@ class TestJsonl:
         )
         assert [image_of(p) for p in read_probes(path)] == [(0, 255, 0)] * 2
 
+    def test_several_images_in_their_order(self, lines: Lines) -> None:
+        both, turned, one = read_probes(
+            lines(
+                {"image": ["b.png", "a.png"], "prompt": "?"},
+                {"image": ["a.png", "b.png"], "prompt": "?"},
+                {"image": ["a.png"], "prompt": "?"},
+            )
+        )
+        assert [i.name for i in both.images] == ["b.png", "a.png"]
+        assert both.image == both.images[0]
+        assert [p.id for p in (both, turned, one)] == ["b", "a", "a-2"]
+        assert len({both.cluster, turned.cluster, one.cluster}) == 3
+        assert one.images == (one.image,)
+        assert one.cluster == one.images[0].digest(), "a list of one is no other probe"
+
     def test_images_are_not_kept(self, lines: Lines) -> None:
         for probe in read_probes(lines({"image": "a.png", "prompt": "?"})):
             assert probe.image is not None
@@ -298,6 +313,10 @@ class TestJsonl:
             ({"image": None, "prompt": "?"}, "'image' must be text, not null"),
             ({"image": 3, "prompt": "?"}, "'image' must be text, not a number (3)"),
             ({"image": " ", "prompt": "?"}, "'image' is blank (' ')"),
+            ({"image": [], "prompt": "?"}, "'image' is an empty list"),
+            ({"image": ["a.png", 3], "prompt": "?"}, "'image' must be text, not a number (3)"),
+            ({"image": ["a.png", ""], "prompt": "?"}, "'image' is blank ('')"),
+            ({"image": ["a.png", "gone.png"], "prompt": "?"}, "there is no image 'gone.png'"),
             ({"image": "a.png", "prompt": ["?"]}, "'prompt' must be text, not a list (['?'])"),
             ({"image": "a.png", "prompt": None}, "'prompt' must be text, not null (None). Fill it"),
             ({"image": "a.png", "prompt": "\n"}, "'prompt' is blank ('\\n'). Fill it in"),

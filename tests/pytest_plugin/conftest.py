@@ -37,7 +37,7 @@ def lab(pytester: pytest.Pytester, cache: Path, monkeypatch: pytest.MonkeyPatch)
     (made.path / "model" / "model.safetensors").write_bytes(b"weights")
     pictures(made.path / "photos", 8)
 
-    def record(session: Any, need: Need, done: Any) -> store.Recording:
+    def record(session: Any, need: Need, done: Any, parts: Any) -> store.Recording:
         made.recorded.append(need)
         items = [made.answer(p) for p in session.probes] if need.kind == "answers" else []
         subject = {

@@ -233,3 +233,38 @@ def test_the_page_is_written_whole(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder"):
         html.write(documents.audit(), tmp_path / "absent" / "report.html")
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def given_answers() -> Audit:
+    """Replayed answers to a probe that shows two images, one of them not to be trusted."""
+    audit = documents.audit(probes=1)
+    (probe,) = audit.probes
+    assert probe.image is not None
+    probe = dataclasses.replace(
+        probe,
+        more_images=[documents.picture(5), "https://example.org/x.png"],
+        prompt_tokens=131,
+        image_tokens=90,
+    )
+    subject = dataclasses.replace(audit.subject, answers="given", note="The answers were given.")
+    return dataclasses.replace(audit, subject=subject, probes=[probe])
+
+
+def test_several_images_and_the_prompts_tokens_are_shown() -> None:
+    audit = given_answers()
+    page = html.render(audit)
+    shown = re.findall(r'<img src="(data:image/[^"]+)" alt="(Image [^"]+)"', page)
+    assert shown == [
+        (audit.probes[0].image, "Image 1 of probe 1"),
+        (documents.picture(5), "Image 2 of probe 1"),
+    ]
+    assert "example.org" not in page
+    assert "131 tokens, 90 of them image tokens" in page
+    assert "image tokens" not in html.render(documents.audit(probes=1)), "not recorded, not shown"
+
+
+def test_given_answers_are_called_so() -> None:
+    page = html.render(given_answers())
+    assert "<dt>Given answer</dt>" in page
+    assert "The answers were given." in page
+    assert "Given answer" not in html.render(documents.audit(probes=1))

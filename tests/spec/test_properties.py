@@ -172,11 +172,11 @@ def mutating(*, at: int, margin: float = 0.5, settled_from: int = 4, before: int
     """A token whose leader settles and is replaced by the emitted token with a margin."""
     leader = [EARLY if j % 2 else EMITTED for j in range(settled_from)]
     leader += [before] * (at - settled_from) + [EMITTED] * (L + 1 - at)
-    after = np.where(np.arange(L + 1) >= at, 0.3 + margin, 0.1)
+    after = np.where(np.arange(L + 1) >= at, 0.2 + margin, 0.1)
     return trace(
         list(after),
         leader=leader,
-        candidates={EMITTED: list(after), OTHER: [0.3] * (L + 1), EARLY: [0.0] * (L + 1)},
+        candidates={EMITTED: list(after), OTHER: [0.2] * (L + 1), EARLY: [0.0] * (L + 1)},
     )
 
 

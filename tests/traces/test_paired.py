@@ -13,7 +13,8 @@ from lvlm_audit.errors import RecordingError, UsageError
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import hook
 from lvlm_audit.probes.probe import Probe
-from lvlm_audit.traces.paired import record_pairs, reference_ids
+from lvlm_audit.traces.alignment import reference_ids
+from lvlm_audit.traces.paired import record_pairs
 from tests import reference, tiny_models
 
 TEXTS = [[40, 41, 42], [50, 51], [60, 61, 62, 63]]

@@ -94,11 +94,25 @@ def test_no_float_may_be_nan_infinite_or_negative(name, value):
     ],
 )
 def test_probabilities_and_divergences_end_at_one(name):
-    recording = trace(rising(L))
-    at = (1,) * getattr(recording, name).ndim
+    # All of the mass is on one token, so that the sums over tokens are no more wrong than the value.
+    recording = trace([0.0] * (L + 1))
+    at = (1, 1, 0) if name == "top_probs" else (1,) * getattr(recording, name).ndim
     poked(recording, name, at, 1.00005)  # a float32 sum over a vocabulary
     with pytest.raises(TraceError, match=rf"{name} must lie in \[0.0, 1.0\]"):
         poked(recording, name, at, 1.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "at"), [("top_probs", (2, 3, 1)), ("candidate_probability", (2, 1, 3))]
+)
+def test_probabilities_of_different_tokens_sum_to_one_at_most(name, at):
+    recording = trace([0.3] * (L + 1), name="odd")
+    last = float(getattr(recording, name)[at])
+    rest = 0.7 if name == "top_probs" else 0.3
+    poked(recording, name, at, 1 - rest)  # together exactly 1
+    assert last < 0.75
+    with pytest.raises(TraceError, match=rf"'odd': {name} of token 2 sum to 1\.1.* at state 3"):
+        poked(recording, name, at, 1.1 - rest)
 
 
 def test_bits_may_exceed_one():

@@ -1,0 +1,88 @@
+"""Parts: what an unfinished recording holds already. No torch.
+
+A recording is stored whole. Until it can be, each probe's trace lies under a key of its own content, so
+that a failure, Ctrl-C or crash costs one batch at most, and the next run records what is missing,
+also when a failed probe was mended or dropped in between. Only the distractors know about it: they
+come from the batch in which a probe was really recorded.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lvlm_audit.errors import TraceError
+from lvlm_audit.probes.fingerprint import fingerprint
+from lvlm_audit.probes.probe import Probe
+from lvlm_audit.traces import store
+from lvlm_audit.traces.trace import PairedTrace, Trace
+
+Item = Trace | PairedTrace
+
+
+class Parts:
+    """The parts of one recording.
+
+    Args:
+        folder: for the parts of all recordings with the same model and settings.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._used: set[Path] = set()
+
+    def completed(
+        self,
+        probes: Sequence[Probe],
+        make: Callable[[list[int]], Iterable[Item]],
+        *,
+        conditions: Sequence[Any] | None = None,
+    ) -> list[Item]:
+        """One item per probe: kept ones are read, the others are made and kept one by one.
+
+        Args:
+            probes: whose items are wanted; ids are unique.
+            make: given the positions of the missing ones, hands on each item as soon as it is whole.
+            conditions: per probe what else decides its item, as JSON-serialisable values.
+
+        Raises:
+            LvlmAuditError: what `make` raises, after it was kept what it handed on before.
+        """
+        more = conditions if conditions is not None else [None] * len(probes)
+        places = {
+            probe.id: self._folder / store.key({"probe": fingerprint([probe]), "under": condition})
+            for probe, condition in zip(probes, more, strict=True)
+        }
+        self._used.update(places.values())
+        items = {name: item for name, place in places.items() if (item := _read(place))}
+        missing = [i for i, probe in enumerate(probes) if probe.id not in items]
+        for item in make(missing) if missing else ():
+            _keep(places[item.asked.id], item)
+            items[item.asked.id] = item
+        return [items[probe.id] for probe in probes]
+
+    def discard(self) -> None:
+        """Forgets the parts, once the whole recording is stored."""
+        for place in self._used:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _read(place: Path) -> Item | None:
+    """A part that cannot be read is recorded again: another process may just have discarded it."""
+    if not store.exists(place):
+        return None
+    try:
+        return store.load(place).items[0]
+    except TraceError:
+        return None
+
+
+def _keep(place: Path, item: Item) -> None:
+    try:
+        store.save(place, store.Recording([item], {}))
+    except TraceError:
+        # Two processes may record the same probe at once; the same content is there then.
+        if not store.exists(place):
+            raise
