@@ -1,8 +1,8 @@
 """Statistics over images: resampling, intervals, and the correction for a family of checks.
 
 Layers of one token are dependent, and so are tokens of one image, so the unit that is resampled is
-always the image (cluster), never the layer or the token (METHOD.md, "Statistics"). NumPy only: importing
-`scipy.stats` takes a second, and the normal distribution is in the standard library.
+always the image (cluster), never the layer or the token (METHOD.md, "Statistics"). `scipy.stats` takes a
+second to import; the normal distribution is in the standard library, Student's t in `scipy.special`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,13 @@ def _z(confidence: float) -> float:
     return _STANDARD.inv_cdf(0.5 + confidence / 2)
 
 
+def _t(confidence: float, freedom: int) -> float:
+    """Two-sided quantile of Student's t: 2.78 for 0.95 and 4 degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + confidence / 2))
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """An interval around an estimate.
@@ -41,7 +48,7 @@ class Spread:
         low: lower end.
         high: upper end.
         confidence: two-sided level.
-        method: "wilson", "cluster bootstrap" or "full range".
+        method: "wilson", "cluster bootstrap and t", "cluster bootstrap" (of a median) or "full range".
     """
 
     low: float
@@ -96,19 +103,35 @@ class ShareOfImages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterMean:
-    """A mean over images, or a ratio of sums over images, judged by the cluster bootstrap.
+    """A mean over images, or a ratio of sums over images, judged twice: both tests have to decide.
+
+    The percentile bootstrap alone is overconfident for few images: it resamples the n that there are, so
+    it forgets n / (n - 1) and the tails of t, and images that happen to agree leave it no width. Student's
+    t alone is symmetric, whatever the skew. So the p-value is the greater of the two, and the interval
+    the hull of both (tests/test_coverage.py has the coverage).
+
+    The t test is linearised: deviation_i = numerator_i - value * weight_i (Cochran 1977, sec. 6.3; for a
+    plain mean the ordinary t). Where the support is finite its variance at a bound b is scaled by
+    (b - low)(high - b), as a share's is: a score test, so that the interval leans away from the end that
+    the value is near. For a share of tokens that is Wilson's interval at the effective sample size with
+    t for z (Korn & Graubard 1998; Franco et al. 2019).
 
     Attributes:
         numerator: [n] per image; for a plain mean the image's value.
         weight: [n] per image; ones for a plain mean, token counts for a share of tokens.
         replicates: [RESAMPLES] bootstrap replicates, sorted.
         support: values that the statistic can take, (low, high).
+        is_share: of things that hold or do not. Few images say little about how alike the tokens of one
+            image are, so one more image is thought to be there whose tokens hold together or not at all.
+            Where all tokens or none held, every image is taken for such a one: eight images without a
+            mutation do not prove that there is none.
     """
 
     numerator: Floats
     weight: Floats
     replicates: Floats
     support: tuple[float, float]
+    is_share: bool = False
 
     @property
     def n(self) -> int:
@@ -120,25 +143,83 @@ class ClusterMean:
         """The observed value."""
         return float(self.numerator.sum() / self.weight.sum())
 
+    def deviation(self, bound: float) -> float:
+        """Standard deviation of one image's part, were `bound` the truth; over sqrt(n) the standard error."""
+        low, high = self.support
+        if not math.isfinite(high - low):
+            return math.sqrt(self._variance())
+        scale = max(bound - low, 0.0) * max(high - bound, 0.0)
+        return math.sqrt(self._relative_variance() * scale)
+
     def spread(self, confidence: float) -> Spread:
-        """Percentile interval over resampled images, dual to `p_value`; full range below 5 images."""
+        """The hull of both intervals, dual to `p_value`; full range below 5 images."""
         drawn = self.replicates.shape[0]
         # As many replicates lie beyond each end as `p_value` allows at this level, and no more.
         beyond = math.floor((1 - confidence) / 2 * (1 + drawn)) - 1
         if self.n < MIN_IMAGES or beyond < 0:
             return Spread(*self.support, confidence, "full range")
-        low, high = self.replicates[[beyond, drawn - 1 - beyond]]
-        return Spread(float(low), float(high), confidence, "cluster bootstrap")
+        low, high = self._t_interval(confidence)
+        return Spread(
+            min(low, float(self.replicates[beyond])),
+            max(high, float(self.replicates[drawn - 1 - beyond])),
+            confidence,
+            "cluster bootstrap and t",
+        )
 
     def p_value(self, side: Side, bound: float) -> float:
-        """One-sided p of "the value does not satisfy `side bound`": replicates beyond the bound.
+        """One-sided p of "the value does not satisfy `side bound`": the greater of both tests'.
 
-        Add-one smoothing keeps it above zero (Davison & Hinkley 1997, eq. 4.11).
+        For the bootstrap the replicates beyond the bound; add-one smoothing keeps it above zero
+        (Davison & Hinkley 1997, eq. 4.11).
         """
         if self.n < MIN_IMAGES:
             return 1.0
         beyond = self.replicates < bound if side == ">=" else self.replicates > bound
-        return float((1 + np.count_nonzero(beyond)) / (1 + self.replicates.shape[0]))
+        resampled = float((1 + np.count_nonzero(beyond)) / (1 + self.replicates.shape[0]))
+        return max(resampled, self._t_test(side, bound))
+
+    def _variance(self) -> float:
+        """Of one image's part in the value; exactly zero where images differ by rounding alone."""
+        parts = (self.numerator - self.value * self.weight) / self.weight.mean()
+        variance = float((parts**2).sum()) / max(self.n - 1, 1)
+        rounding = 1e-12 * float(np.abs(self.numerator).max()) / float(self.weight.mean())
+        return variance if variance > rounding**2 else 0.0
+
+    def _relative_variance(self) -> float:
+        """The variance over (value - low)(high - value), for a finite support."""
+        variance = self._variance()
+        low, high = self.support
+        room = (self.value - low) * (high - self.value)
+        seen = variance / room if variance > 0 and room > 0 else 0.0
+        if not self.is_share:
+            return seen
+        # Of images that hold wholly or not at all: n over Kish's effective number of equal ones.
+        whole = self.n * float((self.weight**2).sum()) / float(self.weight.sum()) ** 2
+        return whole if seen == 0 else (seen * (self.n - 1) + whole) / self.n
+
+    def _t_test(self, side: Side, bound: float) -> float:
+        from scipy.special import stdtr
+
+        above = self.value - bound if side == ">=" else bound - self.value
+        deviation = self.deviation(bound)
+        if deviation == 0:
+            return 0.0 if above >= 0 else 1.0
+        return float(stdtr(self.n - 1, -above / deviation * math.sqrt(self.n)))
+
+    def _t_interval(self, confidence: float) -> tuple[float, float]:
+        """Where `_t_test` turns: a quadratic's roots for a finite support (Wilson 1927)."""
+        t2 = _t(confidence, self.n - 1) ** 2 / self.n
+        low, high = self.support
+        if not math.isfinite(high - low):
+            half = math.sqrt(t2 * self._variance())
+            return self.value - half, self.value + half
+        width = high - low
+        share, factor = (self.value - low) / width, t2 * self._relative_variance()
+        middle = (share + factor / 2) / (1 + factor)
+        half = math.sqrt(factor * (share * (1 - share) + factor / 4)) / (1 + factor)
+        if factor == 0:
+            return self.value, self.value
+        return max(low, low + width * (middle - half)), min(high, low + width * (middle + half))
 
 
 Estimate = ShareOfImages | ClusterMean
@@ -150,6 +231,7 @@ def cluster_mean(
     *,
     support: tuple[float, float],
     seed: int,
+    is_share: bool = False,
     resamples: int = RESAMPLES,
 ) -> ClusterMean:
     """A mean over images with its bootstrap.
@@ -159,6 +241,7 @@ def cluster_mean(
         weights: [n] tokens of each image; the estimate is then sum(values) / sum(weights).
         support: values that the statistic can take.
         seed: of the resampling; the same seed and data give the same replicates.
+        is_share: as in `ClusterMean`.
         resamples: number of bootstrap replicates.
 
     Raises:
@@ -173,7 +256,7 @@ def cluster_mean(
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
     total = draws @ weight
     replicates = np.sort((draws @ numerator)[total > 0] / total[total > 0])
-    return ClusterMean(numerator, weight, replicates, support)
+    return ClusterMean(numerator, weight, replicates, support, is_share)
 
 
 def images_to_decide(estimate: Estimate, bound: float, confidence: float) -> int | None:
@@ -195,12 +278,17 @@ def images_to_decide(estimate: Estimate, bound: float, confidence: float) -> int
         # At the bound, as the score interval has it (Wilson 1927).
         deviation = math.sqrt(max(bound * (1 - bound), 0.0))
     else:
-        deviation = float(estimate.replicates.std()) * math.sqrt(estimate.n)
+        deviation = estimate.deviation(bound)
     if distance <= 1e-9 * max(abs(bound), deviation, 1e-9):
         return None
-    z = _z(confidence)
-    # The bootstrap's own tails may ask for one more than this normal approximation of them.
-    return max(MIN_IMAGES, estimate.n + 1, math.ceil((z * deviation / distance) ** 2))
+    ratio = (deviation / distance) ** 2
+    needed = max(MIN_IMAGES, estimate.n + 1, math.ceil(_z(confidence) ** 2 * ratio))
+    if isinstance(estimate, ShareOfImages):
+        return needed
+    # Student's t asks for a few more. The bootstrap's own tails may ask for one more than t.
+    while needed < _t(confidence, needed - 1) ** 2 * ratio:
+        needed += 1
+    return needed
 
 
 def median_over_images(

@@ -49,7 +49,7 @@ def test_differences_are_paired_by_image():
     # Every image gained exactly 0.25: paired, the interval has no width, whatever the images' spread.
     assert one.difference == pytest.approx(0.25)
     assert (one.interval.low, one.interval.high) == (pytest.approx(0.25), pytest.approx(0.25))
-    assert one.interval.method == "cluster bootstrap"
+    assert one.interval.method == "cluster bootstrap and t"
     assert not one.interval.adjusted
     assert (one.n, one.note) == (6, "")
     assert one.observed - one.baseline == pytest.approx(0.25)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, stats
 
 from lvlm_audit.statistics import (
     MIN_IMAGES,
@@ -85,16 +85,81 @@ def test_a_ratio_of_sums_weighs_images_by_their_tokens() -> None:
     assert share.value == pytest.approx(9 / 14)
 
 
-def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(7)
-    draws = 300
-    covered = 0
-    for k in range(draws):
-        numbers = rng.normal(0.3, 1.0, size=25)
-        spread = cluster_mean(numbers, support=(-9, 9), seed=k, resamples=500).spread(0.9)
-        covered += spread.low <= 0.3 <= spread.high
-    # A percentile bootstrap of 25 normal images covers about 88 %; +-4 standard errors of 300 draws.
-    assert 0.81 <= covered / draws <= 0.96
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(-1, 1), min_size=MIN_IMAGES, max_size=15, unique=True), confidences)
+def test_a_mean_is_at_least_as_uncertain_as_students_t_and_as_the_bootstrap(
+    numbers: list[float], confidence: float
+) -> None:
+    mean = cluster_mean(numbers, support=(-math.inf, math.inf), seed=1, resamples=800)
+    spread = mean.spread(confidence)
+    test = stats.ttest_1samp(numbers, 0.0).confidence_interval(confidence)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(mean.replicates, [tail, 1 - tail], method="inverted_cdf")
+    assert spread.low <= min(test.low, low) + 1e-9
+    assert spread.high >= max(test.high, high) - 1e-9
+    # And no wider than it has to be.
+    around = mean.replicates[[max(0, math.floor(tail * 801) - 2), -math.floor(tail * 801) + 1]]
+    assert spread.low >= min(test.low, around[0]) - 1e-9
+    assert spread.high <= max(test.high, around[1]) + 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.2, 0.8), min_size=MIN_IMAGES, max_size=12, unique=True), confidences)
+def test_where_the_support_ends_the_variance_does_too(
+    numbers: list[float], confidence: float
+) -> None:
+    """The interval's ends solve |mean - b| = t * sd * sqrt(b (1 - b) / (mean (1 - mean) n))."""
+    mean = cluster_mean(numbers, support=(0, 1), seed=1)
+    spread, n, value = mean.spread(confidence), len(numbers), float(np.mean(numbers))
+    scale = float(np.std(numbers, ddof=1)) / math.sqrt(value * (1 - value) * n)
+    t = float(stats.t.isf((1 - confidence) / 2, n - 1))
+
+    def beyond(bound: float) -> float:
+        return abs(value - bound) - t * scale * math.sqrt(bound * (1 - bound))
+
+    low = optimize.brentq(beyond, 0.0, value)
+    high = optimize.brentq(beyond, value, 1.0)
+    assert spread.low <= low + 1e-7
+    assert spread.high >= high - 1e-7
+    for end, solved in ((spread.low, low), (spread.high, high)):
+        assert end == pytest.approx(solved, abs=1e-7) or end in mean.replicates
+
+
+def test_a_share_of_tokens_by_hand() -> None:
+    # Three of six images hold wholly, of two tokens each. Linearised: every deviation is 1/2, variance
+    # 6/4/5 = 0.3, over 0.25: 1.2. Six images and one of all or nothing: (1.2 * 5 + 1) / 6 = 7/6.
+    share = cluster_mean([2, 2, 2, 0, 0, 0], [2] * 6, support=(0, 1), seed=0, is_share=True)
+    t2 = float(stats.t.isf(0.025, 5)) ** 2 * 7 / 6 / 6
+    half = math.sqrt(t2 * (0.25 + t2 / 4)) / (1 + t2)
+    spread = share.spread(0.95)
+    assert (spread.low, spread.high) == pytest.approx((0.5 - half, 0.5 + half))
+    assert share.p_value(">=", 0.5 - half) == pytest.approx(0.025)
+    assert spread.method == "cluster bootstrap and t"
+
+
+@given(st.integers(MIN_IMAGES, 60), st.integers(1, 9), st.sampled_from([0, 1]))
+def test_all_or_no_tokens_are_as_sure_as_all_or_no_images(n: int, tokens: int, held: int) -> None:
+    """Wilson's interval for as many images, with t for z; tokens of an image add nothing."""
+    share = cluster_mean(
+        [held * tokens] * n, [tokens] * n, support=(0, 1), seed=0, is_share=True, resamples=800
+    )
+    t2 = float(stats.t.isf(0.025, n - 1)) ** 2
+    spread = share.spread(0.95)
+    expected = (n / (n + t2), 1.0) if held else (0.0, t2 / (n + t2))
+    assert (spread.low, spread.high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 0.3, 1.0])
+@pytest.mark.parametrize("support", [(0.0, 1.0), (-126.0, 126.0), (-math.inf, math.inf)])
+def test_images_that_are_all_the_same_leave_a_mean_no_doubt(
+    constant: float, support: tuple[float, float]
+) -> None:
+    """A model that ignores the image has a divergence of exactly zero under every image."""
+    mean = cluster_mean([constant] * 7, support=support, seed=0)
+    spread = mean.spread(0.95)
+    assert (spread.low, spread.high) == pytest.approx((constant, constant))
+    assert mean.p_value("<=", constant + 0.01) < 0.001
+    assert mean.p_value(">=", constant + 0.01) == 1.0
 
 
 def test_the_same_seed_gives_the_same_interval_and_order_does_not_matter() -> None:
@@ -199,8 +264,9 @@ def scaled(share: float, n: int, confidence: float) -> tuple[float, float]:
 def test_images_to_decide_a_mean() -> None:
     numbers = np.tile([0.0, 1.0], 10)
     mean = cluster_mean(numbers, support=(0, 1), seed=0)
-    # Scatter 0.5: 1.96 * 0.5 / sqrt(n) < 0.1 from n = 97 on; the bootstrap's sd is a simulation.
-    assert images_to_decide(mean, 0.4, 0.95) == pytest.approx(97, rel=0.06)
+    # Variance 0.25 * 20 / 19, at the bound times 0.24 / 0.25: 0.25263. t(99)^2 * 25.263 = 99.5 <= 100,
+    # while t(98)^2 * 25.263 = 99.5 > 99.
+    assert images_to_decide(mean, 0.4, 0.95) == 100
     assert images_to_decide(mean, 0.5, 0.95) is None
     assert images_to_decide(ShareOfImages(3, 4), 0.5, 0.95) is not None
 

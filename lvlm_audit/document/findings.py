@@ -40,7 +40,7 @@ class Interval:
         low: lower end.
         high: upper end.
         confidence: two-sided confidence level, e.g. 0.95.
-        method: how it was made: "wilson", "cluster bootstrap", or "full range" below 5 images.
+        method: how it was made: "wilson", "cluster bootstrap and t", or "full range" below 5 images.
         adjusted: whether the level was widened for the family of checks (Holm).
     """
 

@@ -185,7 +185,7 @@ def _estimate(
         sums = [float(np.sum(values[i])) for i in images]
         weights = [float(len(values[i])) for i in images]
         shares = {i: s / w for i, s, w in zip(images, sums, weights, strict=True)}
-        return cluster_mean(sums, weights, support=(0.0, 1.0), seed=seed), shares
+        return cluster_mean(sums, weights, support=(0.0, 1.0), seed=seed, is_share=True), shares
     per_image = {i: float(np.median(values[i])) for i in images}
     means = [per_image[i] for i in images]
     return cluster_mean(means, support=check.support, seed=seed), per_image

@@ -480,7 +480,24 @@ class TestDuality:
     @example([i / 10 for i in range(11)], ">=", 0.25, 11)
     def test_for_means(self, values, side, bound, family):
         declared = check(property=Value(), holds_for=Quorum(side, bound, "mean"))
-        estimate = cluster_mean(values, support=(0, 1), seed=0)
+        for support in ((0.0, 1.0), (-np.inf, np.inf)):
+            estimate = cluster_mean(values, support=support, seed=0)
+            (finding,) = judge([seen(declared, estimate)], family=family)
+            _dual(finding, side, bound)
+
+    @settings(max_examples=80, deadline=None)
+    @given(
+        st.lists(st.tuples(st.integers(0, 9), st.integers(9, 14)), min_size=5, max_size=15),
+        sides,
+        st.floats(0.02, 0.98),
+        st.integers(1, 12),
+    )
+    @example([(0, 9)] * 30, "<=", 0.25, 3)
+    @example([(9, 9)] * 30, ">=", 0.75, 3)
+    def test_for_shares_of_tokens(self, counts, side, bound, family):
+        declared = check(holds_for=Quorum(side, bound, "tokens"))
+        held, counted = zip(*counts, strict=True)
+        estimate = cluster_mean(held, counted, support=(0, 1), seed=0, is_share=True)
         (finding,) = judge([seen(declared, estimate)], family=family)
         _dual(finding, side, bound)
 
@@ -488,12 +505,28 @@ class TestDuality:
     @pytest.mark.parametrize("rank", [-2, -1, 0, 1])
     def test_at_the_very_replicate_where_the_verdict_turns(self, family, rank):
         """The bound is put between the replicates around the interval's end, one after the other."""
-        estimate = cluster_mean(np.random.default_rng(3).normal(size=30), support=(-9, 9), seed=0)
+        # Skewed far enough that the bootstrap's lower end lies below that of t, which leans away from 0.
+        values = [0.0] * 20 + [0.9] * 4
+        estimate = cluster_mean(np.add(values, np.arange(24) / 1e3), support=(0, 1), seed=0)
         end = int(ALPHA / family * (1 + estimate.replicates.size)) + rank
         bound = float(estimate.replicates[end : end + 2].mean())
         declared = check(property=Value(), holds_for=Quorum(">=", bound, "mean"))
         (finding,) = judge([seen(declared, estimate)], family=family)
+        assert finding.interval.low in estimate.replicates
         assert (finding.verdict is Verdict.PASS) == (finding.interval.low >= bound)
+
+    @pytest.mark.parametrize("support", [(0.0, 1.0), (-np.inf, np.inf)])
+    @pytest.mark.parametrize("aside", [-1e-7, 1e-7])
+    @pytest.mark.parametrize("family", [1, 5, 12])
+    def test_at_the_very_end_of_the_t_interval(self, support, aside, family):
+        estimate = cluster_mean([0.4, 0.5, 0.6, 0.55, 0.45], support=support, seed=0)
+        level = ALPHA / family
+        end = estimate.spread(1 - 2 * level).low
+        assert end < estimate.replicates[0] or family == 1
+        declared = check(property=Value(), holds_for=Quorum(">=", end + aside, "mean"))
+        (finding,) = judge([seen(declared, estimate)], family=family)
+        assert finding.interval.low == pytest.approx(end)
+        assert (finding.verdict is Verdict.PASS) == (aside < 0)
 
 
 class TestImagesToDecide:
@@ -521,8 +554,9 @@ class TestImagesToDecide:
     def test_for_a_mean_the_interval_shrinks_with_the_root(self):
         values = [0.0, 0.5, 0.25, 0.75, 0.5, 0.4]
         estimate = cluster_mean(values, support=(0, 1), seed=0)
-        # sd 0.2357 around 0.4: (1.96 * 0.2357 / 0.1)^2 = 21.3
-        assert images_to_decide(estimate, 0.3, 0.95) == pytest.approx(22, abs=2)
+        # Variance 0.325 / 5 around 0.4, at the bound 0.3 times (0.3 * 0.7) / (0.4 * 0.6): 0.056875.
+        # t(23)^2 * 0.056875 / 0.1^2 = 24.3 > 24, t(24)^2 * 0.056875 / 0.1^2 = 24.2 <= 25.
+        assert images_to_decide(estimate, 0.3, 0.95) == 25
 
 
 class TestDeciding:
@@ -573,7 +607,8 @@ def test_the_same_seed_gives_the_same_finding_and_another_another():
     evidence = Evidence("normed", [trace([i / 20] * 13, name=f"p{i}") for i in range(20)])
     first, again = (judge([observe(lead, evidence, seed=1)])[0] for _ in range(2))
     assert first == again
-    assert judge([observe(lead, evidence, seed=2)])[0].interval != first.interval
+    one, other = (observe(lead, evidence, seed=k).estimate for k in (1, 2))
+    assert not np.array_equal(one.replicates, other.replicates)
 
 
 def test_a_property_that_cannot_read_the_metric_is_an_error_not_a_pass():

@@ -177,9 +177,9 @@ class TestShipped:
             assert check.stage in Stage
 
 
-# What makes each shipped check hold, and what makes it fail: 12 blocks, 30 images.
+# What makes each shipped check hold, and what makes it fail: 12 blocks, 60 images.
 
-IMAGES = 30
+IMAGES = 60
 STEP = {"divergence": [0.5] * 6 + [0.0] * 6, "leader": [EARLY] * 6 + [EMITTED] * 7}
 LATE = [0.1] * 10 + [0.9] * 3
 
