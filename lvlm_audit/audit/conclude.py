@@ -7,6 +7,7 @@ import platform
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
+from lvlm_audit.audit.classes import compare_classes
 from lvlm_audit.audit.last_transition import last_transition
 from lvlm_audit.audit.readings import layer_summaries, probe_readings, stage_reading
 from lvlm_audit.audit.uses import uses
@@ -82,6 +83,7 @@ def conclude(
         layers=layer_summaries(evidence),
         probes=probe_readings(evidence, probes, critical=stages.critical_layer),
         uses=uses(evidence, stages),
+        classes=compare_classes(evidence.traces, seed=seed),
         provenance={
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),

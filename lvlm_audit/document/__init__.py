@@ -10,6 +10,7 @@ are indices (state j of 0..L, transition i = state i -> i + 1, block i is 0-base
 """
 
 from lvlm_audit.document.audit import SCHEMA, SCHEMA_VERSION, Audit, Subject
+from lvlm_audit.document.classes import ClassComparison, ClassMeasure, ClassValue
 from lvlm_audit.document.comparison import Comparison, Difference
 from lvlm_audit.document.findings import (
     Bound,
@@ -36,6 +37,9 @@ __all__ = [
     "SCHEMA_VERSION",
     "Audit",
     "Bound",
+    "ClassComparison",
+    "ClassMeasure",
+    "ClassValue",
     "Comparison",
     "Difference",
     "Eligibility",

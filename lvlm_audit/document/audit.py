@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lvlm_audit.document.classes import ClassComparison
 from lvlm_audit.document.comparison import Comparison
 from lvlm_audit.document.findings import Finding, Verdict
 from lvlm_audit.document.plain import build, plain
@@ -66,6 +67,7 @@ class Audit:
     provenance: dict[str, Any]
     """created (ISO 8601), versions, fingerprints, settings, seconds, whether traces were reused."""
     comparison: Comparison | None = None
+    classes: ClassComparison | None = None
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
 
