@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
-    commands = {"demo": _demo, "render": _render, "models": _models}
+    commands = {"calibrate": _calibrate, "demo": _demo, "render": _render, "models": _models}
     return _guarded(lambda: commands[options.command](options))
 
 
@@ -42,6 +42,30 @@ def _parser() -> argparse.ArgumentParser:
     render = commands.add_parser("render", help="render an audit document as HTML")
     render.add_argument("document", type=Path, help="JSON written by --lvlm-json")
     render.add_argument("report", type=Path, help="HTML file to write")
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="measure the noise floor of every check: the same weights, other probes",
+    )
+    calibrate.add_argument(
+        "model", nargs="?", help="checkpoint folder, hub id or alias; without it the demo model"
+    )
+    calibrate.add_argument(
+        "--probes", type=Path, help="folder of images or JSONL; without it a bundled set"
+    )
+    calibrate.add_argument(
+        "--rounds",
+        type=int,
+        help="sets of fresh probes (demo model, default 4), or pairs of halves (default 100)",
+    )
+    calibrate.add_argument("--checks", type=Path, help="folder of check_*.py; default: the shipped")
+    calibrate.add_argument("--json", type=Path, help="write the calibration there")
+    calibrate.add_argument("--lens", default="normed")
+    calibrate.add_argument("--device", default="auto")
+    calibrate.add_argument("--dtype", default="auto")
+    calibrate.add_argument("--max-new-tokens", type=int, default=48)
+    calibrate.add_argument("--batch-size", type=int, default=8)
+    calibrate.add_argument("--seed", type=int, default=0, help="of the halves (default: 0)")
+    calibrate.add_argument("--trust-remote-code", action="store_true")
     commands.add_parser("models", help="list the aliases that --lvlm-model knows")
     return parser
 
@@ -75,6 +99,54 @@ def _render(options: argparse.Namespace) -> int:
     write(Audit.load(options.document), options.report)
     print(options.report)
     return 0
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from lvlm_audit.audit.calibrate import calibrate
+    from lvlm_audit.audit.plan import Settings
+    from lvlm_audit.report.calibration import show
+    from lvlm_audit.spec.suite import load_family, suite
+    from lvlm_audit.writing import check_writable
+
+    if options.json is not None:
+        check_writable(options.json)
+    found = calibrate(
+        suite() if options.checks is None else load_family([], [options.checks]),
+        Settings(
+            model=options.model,
+            probes=options.probes,
+            lens=options.lens,
+            device=options.device,
+            dtype=options.dtype,
+            max_new_tokens=options.max_new_tokens,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            trust_remote_code=options.trust_remote_code,
+        ),
+        rounds=options.rounds,
+        on_progress=_progress(),
+    )
+    show(found, Console())
+    if options.json is not None:
+        found.save(options.json)
+        print(f"written {options.json}")
+    return 0
+
+
+def _progress() -> Callable[[str, int, int], None]:
+    """One line on standard error for each thing that is done."""
+    last = ""
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal last
+        del done, total
+        if what != last:
+            print(what, file=sys.stderr)
+        last = what
+
+    return report
 
 
 def _models(options: argparse.Namespace) -> int:

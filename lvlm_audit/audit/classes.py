@@ -274,18 +274,16 @@ def _size(value: float, unit: str) -> str:
 
 
 def _summary(measures: Sequence[ClassMeasure], compared: int) -> str:
-    differ = [
-        f"{m.name} (content against {', '.join(v.kind for v in m.classes if v.differs)})"
-        for m in measures
-        if any(v.differs for v in m.classes)
-    ]
     if not compared:
         return "No image has content words beside another class: nothing can be compared."
-    if not differ:
+    differ = {
+        kind: ", ".join(m.name for m in measures for v in m.classes if v.kind == kind and v.differs)
+        for kind in _NAMES
+    }
+    told = [f"from {_NAMES[kind]} in {names}" for kind, names in differ.items() if names]
+    if not told:
         return f"None of {compared} differences lies beyond its interval: no class is told apart."
-    same = [m.name for m in measures if not any(v.differs for v in m.classes)]
-    rest = f" No difference beyond the intervals: {', '.join(same)}." if same else ""
-    return f"Classes differ in {'; '.join(differ)}.{rest}"
+    return f"Content words differ {'; '.join(told)}. The other differences do not exceed their intervals."
 
 
 def _count(traces: Sequence[Trace]) -> dict[str, int]:

@@ -10,6 +10,7 @@ are indices (state j of 0..L, transition i = state i -> i + 1, block i is 0-base
 """
 
 from lvlm_audit.document.audit import SCHEMA, SCHEMA_VERSION, Audit, Subject
+from lvlm_audit.document.calibration import Calibration, Floor
 from lvlm_audit.document.classes import ClassComparison, ClassMeasure, ClassValue
 from lvlm_audit.document.comparison import Comparison, Difference
 from lvlm_audit.document.findings import (
@@ -37,6 +38,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Audit",
     "Bound",
+    "Calibration",
     "ClassComparison",
     "ClassMeasure",
     "ClassValue",
@@ -44,6 +46,7 @@ __all__ = [
     "Difference",
     "Eligibility",
     "Finding",
+    "Floor",
     "Interval",
     "LayerSummary",
     "Level",

@@ -25,6 +25,7 @@ from lvlm_audit.report.charts import (
     finding_whisker,
     whisker,
 )
+from lvlm_audit.report.classes import MeasureView, measure_views
 from lvlm_audit.report.curves import (
     MAX_TOKENS,
     Cell,
@@ -171,6 +172,7 @@ class Page:
     provenance: list[tuple[str, str]]
     anatomy: list[tuple[str, str]]
     created: str | None
+    classes: list[MeasureView]
     listed: int = MAX_LISTED
 
 
@@ -255,6 +257,7 @@ def page(audit: Audit) -> Page:
         provenance=_rows(audit.provenance),
         anatomy=_rows(audit.subject.anatomy),
         created=created if isinstance(created, str) else None,
+        classes=measure_views(audit.classes),
     )
 
 

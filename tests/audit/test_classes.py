@@ -84,6 +84,9 @@ def test_states_are_means_over_images(found):
         assert difference.differs
         assert difference.difference_interval.adjusted
     assert any(s.startswith("settle state: content words are higher") for s in found.differences)
+    assert found.summary.startswith(
+        "Content words differ from punctuation in critical state, settle state."
+    )
 
 
 def test_late_mutations_and_switches_by_hand(found):

@@ -10,6 +10,9 @@ from typing import Any
 from lvlm_audit.document import (
     Audit,
     Bound,
+    ClassComparison,
+    ClassMeasure,
+    ClassValue,
     Comparison,
     Difference,
     Eligibility,
@@ -323,6 +326,50 @@ def uses(probes: int = 4) -> Uses:
     )
 
 
+def classes() -> ClassComparison:
+    """Two measures: punctuation settles earlier, and no class mutates more than another."""
+    method = "cluster bootstrap and t"
+    state = [
+        ClassValue("content", 61, 16, 23.5, Interval(22.1, 24.9, 0.95, method)),
+        ClassValue(
+            "punctuation",
+            22,
+            14,
+            19.0,
+            Interval(17.5, 20.5, 0.95, method),
+            4.25,
+            Interval(2.1, 6.4, 0.99, method, True),
+            14,
+            True,
+        ),
+        ClassValue("copied", 0, 0, None, None),
+    ]
+    share = [
+        ClassValue("content", 61, 16, 0.18, Interval(0.07, 0.39, 0.95, method)),
+        ClassValue(
+            "function",
+            48,
+            16,
+            0.0,
+            Interval(0.0, 0.22, 0.95, method),
+            0.18,
+            Interval(-0.02, 0.38, 0.99, method, True),
+            16,
+        ),
+    ]
+    return ClassComparison(
+        tokens={"content": 61, "function": 48, "copied": 0, "punctuation": 22},
+        measures=[
+            ClassMeasure("settle state", "state", "First state that stays.", state),
+            ClassMeasure("late mutation", "share of tokens", "A leader is replaced.", share),
+        ],
+        differences=["settle state: content words are higher than punctuation by 4.25 states."],
+        summary="Classes differ in settle state (content against punctuation).",
+        note="Told apart by an English list of stop words.",
+        excluded={"continuation": 37},
+    )
+
+
 def audit(probes: int = 4, blocks: int = 30, **changes: Any) -> Audit:
     """A failing audit of the demo model with every part filled in."""
     values: dict[str, Any] = {
@@ -334,6 +381,7 @@ def audit(probes: int = 4, blocks: int = 30, **changes: Any) -> Audit:
         "layers": layers(blocks),
         "probes": [probe(i, blocks) for i in range(probes)],
         "uses": uses(probes),
+        "classes": classes(),
         "provenance": {
             "created": "2026-11-22T20:05:11+00:00",
             "versions": {"lvlm_audit": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
@@ -418,6 +466,7 @@ def empty() -> Audit:
         probes=[],
         provenance={},
         uses=Uses([], "", [], ""),
+        classes=None,
         stages=dataclasses.replace(nothing_applies().stages, levels=[], blocks=0),
     )
 

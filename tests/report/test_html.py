@@ -157,6 +157,20 @@ def test_uses_are_marked_uncertified_and_a_baseline_is_compared() -> None:
     assert "+0.0062" in text
 
 
+def test_classes_of_tokens_are_compared_in_a_table_and_in_words() -> None:
+    text = read(html.render(documents.audit())).text
+    assert "Classes differ in settle state (content against punctuation)." in text
+    assert "settle state: content words are higher than punctuation by 4.25 states." in text
+    row = "punctuation 22 14 19 [17.5, 20.5] +4.25 [+2.1, +6.4]"
+    assert row in text
+    assert (
+        "function 48 16 0\N{NO-BREAK SPACE}% [0" not in text
+    )  # One kind of blank in running text.
+    assert "function 48 16 0 % [0 %, 22 %] +18 points [−2 points, +38 points] holds 0" in text
+    assert "copied" not in text.partition("Classes of tokens")[2].partition("Two uses")[0]
+    assert 'id="classes"' not in html.render(documents.empty())
+
+
 def test_every_probe_shows_question_answer_tokens_and_leaders() -> None:
     audit = documents.audit()
     page = read(html.render(audit))

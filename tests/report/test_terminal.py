@@ -35,6 +35,7 @@ def test_verdict_model_stages_findings_and_files() -> None:
         "This is the demo model",
         "30 blocks, normed lens, 4 probes on 2 images",
         "stages  0 ░░░░░░░░░░░░░░░░░░░░░░░▒▒▒▒▒▓▓▓ 30",
+        "classes Classes differ in settle state (content against punctuation).",
         "three stages · critical layer 23 · mutation layers 28–29",
         "87.5\u00a0% [75.5, 99.5] vs ≥ 70\u00a0% of images",
         "0.0712 [0.0475, 0.0949] vs ≥ 0.02 bits",

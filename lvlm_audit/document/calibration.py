@@ -1,0 +1,77 @@
+"""The noise floor: how much a finding differs between audits of the same weights on other probes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lvlm_audit.document.findings import Bound, Severity
+from lvlm_audit.document.plain import plain
+from lvlm_audit.writing import write_whole
+
+CALIBRATION_SCHEMA = "lvlm_audit/calibration"
+CALIBRATION_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """One check's noise floor."""
+
+    check: str
+    severity: Severity
+    observed: float | None
+    """Mean over rounds of fresh probes, or the value on the whole probe set; None: not applicable."""
+    deviation: float | None
+    """Standard deviation of the observed value between audits of this many images; None where fewer
+    than two rounds have a value."""
+    floor: float | None
+    """Two audits of the same weights differ by more than this in 5 % of cases."""
+    bound: Bound
+    margin: float | None
+    """Observed minus bound, positive where the statement holds."""
+    inside: bool
+    """The bound lies within the noise floor of the observed value: other probes could flip the verdict."""
+    rounds: int
+    """Rounds in which the check was applicable."""
+    images: float
+    """Images that count in one audit, mean over rounds."""
+
+    @property
+    def in_floors(self) -> float | None:
+        """The margin in units of the floor; None where the floor is zero or unknown."""
+        if self.margin is None or not self.floor:
+            return None
+        return self.margin / self.floor
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The noise floors of a suite on one model."""
+
+    model: str
+    lens: str
+    probes: str
+    """Where they came from."""
+    method: str
+    """"fresh probes" or "halves of one probe set"."""
+    rounds: int
+    floors: list[Floor]
+    note: str
+    """How the figures were made."""
+    provenance: dict[str, Any]
+    schema: str = CALIBRATION_SCHEMA
+    schema_version: int = CALIBRATION_VERSION
+
+    def to_json(self) -> str:
+        """The calibration as JSON text (UTF-8, no NaN)."""
+        return json.dumps(plain(self), ensure_ascii=False, allow_nan=False, indent=1)
+
+    def save(self, path: str | Path) -> None:
+        """Write it; either the whole file appears or none.
+
+        Raises:
+            UsageError: the path cannot be written.
+        """
+        write_whole(Path(path), self.to_json())

@@ -1,0 +1,63 @@
+"""The noise floors as a table for the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lvlm_audit.document import Calibration, Floor
+from lvlm_audit.report.words import MISSING, amount, change, clip, number, token, visible
+
+
+def show(calibration: Calibration, console: Console) -> None:
+    """Print a calibration; names are hostile text and never parsed as markup."""
+    head = (
+        f"noise floor of {_one(calibration.model)}, {_one(calibration.lens)} lens: "
+        f"{calibration.rounds} rounds of {_one(calibration.method)}"
+    )
+    console.print(Text(head), highlight=False)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("check", overflow="fold")
+    for name in ("observed", "SD", "floor (95 %)", "bound", "margin", "in floors"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for one in calibration.floors:
+        table.add_row(*(Text(cell) for cell in _cells(one)))
+    console.print(table)
+    for one in calibration.floors:
+        if one.inside:
+            console.print(Text(_warning(one), style="yellow"), highlight=False)
+    console.print(Text(_one(calibration.note, 600), style="dim"), highlight=False)
+
+
+def _cells(one: Floor) -> list[str]:
+    unit = one.bound.unit
+    share = unit.startswith("share")
+    points = (lambda v: MISSING if v is None else change(v, unit).lstrip("+")) if share else number
+    state = "WARN" if one.inside else "not applicable" if one.observed is None else ""
+    if one.observed is not None and one.floor is None:
+        state = "too few rounds"
+    return [
+        token(one.check, 40),
+        amount(one.observed, unit),
+        points(one.deviation),
+        points(one.floor),
+        f"{one.bound.op} {amount(one.bound.value, unit)}",
+        change(one.margin, unit),
+        number(one.in_floors, 2),
+        state,
+    ]
+
+
+def _warning(one: Floor) -> str:
+    unit = one.bound.unit
+    return (
+        f"WARN {token(one.check, 40)}: the bound {amount(one.bound.value, unit)} lies inside the noise "
+        f"floor around {amount(one.observed, unit)} ({_one(unit)}): other probes could flip the verdict. "
+        f"Ask more images, or move the bound for a stated reason."
+    )
+
+
+def _one(text: str, limit: int = 80) -> str:
+    return visible(clip(text, limit))
