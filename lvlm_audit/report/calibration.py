@@ -7,19 +7,19 @@ from rich.table import Table
 from rich.text import Text
 
 from lvlm_audit.document import Calibration, Floor
-from lvlm_audit.report.words import MISSING, amount, change, clip, number, token, visible
+from lvlm_audit.report.words import MISSING, amount, clip, is_share, number, token, visible
 
 
 def show(calibration: Calibration, console: Console) -> None:
     """Print a calibration; names are hostile text and never parsed as markup."""
     head = (
         f"noise floor of {_one(calibration.model)}, {_one(calibration.lens)} lens: "
-        f"{calibration.rounds} rounds of {_one(calibration.method)}"
+        f"{calibration.rounds} rounds of {_one(calibration.method)} (floor: 95 %)"
     )
     console.print(Text(head), highlight=False)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("check", overflow="fold")
-    for name in ("observed", "SD", "floor (95 %)", "bound", "margin", "in floors"):
+    table.add_column("check", overflow="fold", min_width=20)
+    for name in ("observed", "SD", "floor", "bound", "margin", "in floors"):
         table.add_column(name, justify="right")
     table.add_column("")
     for one in calibration.floors:
@@ -33,21 +33,28 @@ def show(calibration: Calibration, console: Console) -> None:
 
 def _cells(one: Floor) -> list[str]:
     unit = one.bound.unit
-    share = unit.startswith("share")
-    points = (lambda v: MISSING if v is None else change(v, unit).lstrip("+")) if share else number
-    state = "WARN" if one.inside else "not applicable" if one.observed is None else ""
-    if one.observed is not None and one.floor is None:
+    state = "WARN" if one.inside else ""
+    if one.observed is None:
+        state = "not applicable"
+    elif one.floor is None:
         state = "too few rounds"
     return [
         token(one.check, 40),
         amount(one.observed, unit),
-        points(one.deviation),
-        points(one.floor),
+        _size(one.deviation, unit),
+        _size(one.floor, unit),
         f"{one.bound.op} {amount(one.bound.value, unit)}",
-        change(one.margin, unit),
+        _size(one.margin, unit),
         number(one.in_floors, 2),
         state,
     ]
+
+
+def _size(value: float | None, unit: str) -> str:
+    """A difference: of shares in percentage points, short for a narrow table."""
+    if value is None:
+        return MISSING
+    return f"{number(100 * value)}\N{NO-BREAK SPACE}pp" if is_share(unit) else number(value)
 
 
 def _warning(one: Floor) -> str:

@@ -31,8 +31,8 @@ def text(found: Calibration, width: int = 120) -> str:
 def test_every_check_with_its_figures_and_what_lies_inside_the_floor() -> None:
     said = " ".join(text(calibration()).replace("\N{NO-BREAK SPACE}", " ").split())
     assert "4 rounds of fresh probes" in said
-    assert "settles_early 74 % 3 points 11 points >= 70 % +4 points 0.36 WARN" in said
-    assert "answer_forms 94 % 2 points 6 points >= 70 % +24 points 4 " in said
+    assert "settles_early 74 % 3 pp 11 pp >= 70 % 4 pp 0.36 WARN" in said
+    assert "answer_forms 94 % 2 pp 6 pp >= 70 % 24 pp 4 " in said
     assert "plateau_holds — — — >= 70 % — — not applicable" in said
     assert said.count("could flip the verdict") == 1
 
