@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,48 @@ def test_models_lists_every_alias_with_what_it_stands_for(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(ALIASES)
     assert any(line.split() == ["llava-1.5-7b", "llava-hf/llava-1.5-7b-hf"] for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lens", "sideways"], "UsageError: --lvlm-lens 'sideways' is not one of"),
+        (["--checks", "{folder}/nowhere"], "CheckError"),
+        (["--json", "{folder}/missing/floor.json"], "UsageError: cannot write"),
+        (["no-such-model"], "no model 'no-such-model'"),
+    ],
+)
+def test_calibrate_errors_are_one_line(arguments, message, tmp_path, capsys):
+    assert main(["calibrate", *(a.format(folder=tmp_path) for a in arguments)]) == 1
+    said = capsys.readouterr()
+    assert message in said.err
+    assert len(said.err.splitlines()) == 1
+    assert said.out == ""
+
+
+def test_calibrate_hands_its_options_over_and_writes_what_was_found(tmp_path, monkeypatch, capsys):
+    from lvlm_audit.document import Calibration
+
+    given = {}
+
+    def calibrate(suite, settings, *, rounds, on_progress):
+        given.update(checks=[c.name for c in suite.checks], settings=settings, rounds=rounds)
+        on_progress("recording", 0, 2)
+        on_progress("recording", 1, 2)
+        return Calibration("m", "raw", "p", "fresh probes", rounds, [], "A note.", {})
+
+    monkeypatch.setattr("lvlm_audit.audit.calibrate.calibrate", calibrate)
+    file = tmp_path / "floor.json"
+    options = ["--rounds", "3", "--lens", "raw", "--dtype", "float32", "--max-new-tokens", "7"]
+    assert main(["calibrate", "m", *options, "--json", str(file)]) == 0
+    assert given["checks"] == [c.name for c in lvlm_audit.suite().checks]
+    s = given["settings"]
+    assert (s.model, s.lens, s.dtype, s.max_new_tokens) == ("m", "raw", "float32", 7)
+    assert given["rounds"] == 3
+    assert json.loads(file.read_text())["method"] == "fresh probes"
+    said = capsys.readouterr()
+    assert said.err == "recording\n"
+    assert "A note." in said.out
 
 
 def test_no_command_shows_the_help(capsys):

@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 from lvlm_audit.audit.gather import Gathered, choose_probes, gather, open_subject
 from lvlm_audit.audit.plan import Progress, Settings, plan
 from lvlm_audit.document import Bound, Calibration, Floor, rounded
-from lvlm_audit.errors import UsageError
+from lvlm_audit.errors import CheckError, UsageError
 from lvlm_audit.probes.bundled import demo_probes
 from lvlm_audit.spec.check import Check
 from lvlm_audit.spec.evidence import Evidence
@@ -69,9 +69,15 @@ def calibrate(
         on_progress: called while recording.
 
     Raises:
+        CheckError: the suite has no check.
         UsageError: too few rounds, or too few images to halve.
         LvlmAuditError: the model cannot be opened, read or recorded.
     """
+    if not suite.checks:
+        raise CheckError(
+            f"suite {suite.name!r} has no check: there is no noise floor to measure. Name a folder of "
+            f"check_*.py files."
+        )
     checkpoint, is_demo = open_subject(settings)
     method: Literal["fresh probes", "halves of one probe set"] = (
         "fresh probes" if is_demo and settings.probes is None else "halves of one probe set"
