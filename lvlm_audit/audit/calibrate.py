@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from lvlm_audit.audit.gather import Gathered, choose_probes, gather, open_subject
-from lvlm_audit.audit.plan import Progress, Settings, plan
+from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.document import Bound, Calibration, Floor, rounded
 from lvlm_audit.errors import CheckError, UsageError
 from lvlm_audit.probes.bundled import demo_probes
@@ -86,7 +86,7 @@ def calibrate(
     count = usual if rounds is None else rounds
     if count < 2:
         raise UsageError(f"--rounds {count} shows no difference; give at least 2.")
-    needs = plan(suite.checks, settings.lens)
+    needs = with_paper_index(plan(suite.checks, settings.lens), suite.checks, settings.mode)
     if method == "fresh probes":
         gathered = []
         for k in range(count):
