@@ -45,7 +45,12 @@ def answer(name: str, *, word_at: int = 8, mutates: bool = False) -> Trace:
         classes=[CONTENT] * 2,
         leader=leader,
         nucleus=nucleus,
-        candidates={OTHER: [0.6] * 10 + [0.2] * 3} if mutates else None,
+        candidates={
+            EARLY: [0.7] * 4 + [0.1] * 6 + [0.0] * 3,
+            OTHER: [0.1] * 4 + [0.6] * 6 + [0.2] * 3,
+        }
+        if mutates
+        else None,
     )
     comma = trace(rising(12, 2), name=name, tokens=1, classes=[PUNCTUATION])
     return joined(words, comma)
