@@ -77,8 +77,8 @@ MUTANTS = (
     Mutant(
         "bfloat16 logits",
         "lvlm_audit/models/readout.py",
-        "torch.mm(states, weight.t(), out=out[:, start : start + weight.shape[0]])",
-        "out[:, start : start + len(weight)] = torch.mm(states.bfloat16(), weight.t().bfloat16())",
+        "self._product(states, out)",
+        "out.copy_(states.bfloat16() @ self._product.weight.bfloat16().t())",
         "tests/traces/test_recorder.py::test_a_bfloat16_model_is_read_in_float32",
     ),
     Mutant(

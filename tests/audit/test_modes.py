@@ -193,7 +193,7 @@ class TestLastTransition:
 def test_rivals_are_candidates_from_the_critical_layer_on():
     # " red" leads before the critical state 6 only, " noise" at it: only that is a candidate.
     leader = [OTHER] * 6 + [EARLY] + [EMITTED] * 6
-    curves = {OTHER: [0.9] * 6 + [0.3] * 7, EARLY: [0.0] * 6 + [0.5] + [0.2] * 6}
+    curves = {OTHER: [0.9] * 6 + [0.03] * 7, EARLY: [0.0] * 6 + [0.06] + [0.02] * 6}
     traces = [
         trace(rising(L, 6), name=f"p{i}", nucleus=rising(L, 6), leader=leader, candidates=curves)
         for i in range(8)
