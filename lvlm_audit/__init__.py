@@ -61,6 +61,10 @@ if TYPE_CHECKING:
     from lvlm_audit.spec.suite import suite as suite
     from lvlm_audit.stages import Stages as Stages
     from lvlm_audit.stages import find_stages as find_stages
+    from lvlm_audit.traces.common import common_step as common_step
+    from lvlm_audit.traces.feature_recorder import record_common_step as record_common_step
+    from lvlm_audit.traces.feature_recorder import record_features as record_features
+    from lvlm_audit.traces.features import FeatureTrace as FeatureTrace
     from lvlm_audit.traces.recorder import record as record
     from lvlm_audit.traces.recorder import replay as replay
     from lvlm_audit.traces.trace import Trace as Trace
@@ -115,6 +119,9 @@ _HOMES = {
     ),
     "spec.suite": ("suite",),
     "stages": ("Stages", "find_stages"),
+    "traces.common": ("common_step",),
+    "traces.feature_recorder": ("record_common_step", "record_features"),
+    "traces.features": ("FeatureTrace",),
     "traces.recorder": ("record", "replay"),
     "traces.trace": ("Trace",),
 }

@@ -10,7 +10,17 @@ import pytest
 
 import lvlm_audit
 
-HEAVY = ("torch", "transformers", "numpy", "scipy", "PIL", "jinja2", "rich", "safetensors")
+HEAVY = (
+    "torch",
+    "transformers",
+    "numpy",
+    "scipy",
+    "PIL",
+    "jinja2",
+    "rich",
+    "safetensors",
+    "sklearn",
+)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -40,7 +50,7 @@ def test_checks_audits_and_reports_work_without_torch():
         "a.find_stages; import lvlm_audit.audit.gather, lvlm_audit.compare, lvlm_audit.traces.store;"
         "import lvlm_audit.pytest_plugin.collection, lvlm_audit.pytest_plugin.xdist"
     )
-    assert loaded_by(code).isdisjoint({"torch", "transformers"})
+    assert loaded_by(code).isdisjoint({"torch", "transformers", "sklearn"})
 
 
 @pytest.mark.parametrize("name", lvlm_audit.__all__)
@@ -57,6 +67,8 @@ def test_the_documented_names_are_public():
             "Probe",
             "read_probes",
             "record",
+            "record_features",
+            "record_common_step",
             "find_stages",
             "run",
             "suite",

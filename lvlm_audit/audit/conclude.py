@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from lvlm_audit.audit.classes import compare_classes
+from lvlm_audit.audit.geometry import feature_reading
 from lvlm_audit.audit.last_transition import last_transition
 from lvlm_audit.audit.readings import layer_summaries, probe_readings, stage_reading
 from lvlm_audit.audit.uses import uses
@@ -69,7 +70,12 @@ def conclude(
         TraceError: no eligible token in any answer, or no paper_index where it is to be read.
     """
     divergence = cast(DivergenceName, subject.divergence)
-    stages = find_stages(evidence.traces, divergence_name=divergence, seed=seed)
+    stages = find_stages(
+        evidence.traces,
+        features=evidence.features or None,
+        divergence_name=divergence,
+        seed=seed,
+    )
     terminal = [last_transition(one) for one in (evidence, *others)]
     verdict, headline = _verdict(found)
     return Audit(
@@ -84,6 +90,7 @@ def conclude(
         probes=probe_readings(evidence, probes, critical=stages.critical_layer),
         uses=uses(evidence, stages),
         classes=compare_classes(evidence.traces, seed=seed),
+        features=feature_reading(evidence, seed=seed),
         provenance={
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "python": platform.python_version(),

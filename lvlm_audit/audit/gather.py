@@ -229,7 +229,15 @@ def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evi
         found = recordings.get(Need(lens, kind))
         return () if found is None else tuple(found.items)
 
-    return Evidence(lens, items("answers"), items("answer pairs"), items("reference pairs"))
+    return Evidence(
+        lens,
+        items("answers"),
+        items("answer pairs"),
+        items("reference pairs"),
+        items("features"),
+        items("common step"),
+        items("feature maps"),
+    )
 
 
 def _version(package: str) -> str:

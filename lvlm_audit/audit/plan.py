@@ -10,7 +10,6 @@ from typing import Literal, get_args
 
 from lvlm_audit.audit.modes import Mode, ScalingName
 from lvlm_audit.errors import UsageError
-from lvlm_audit.metrics.curves import Needs
 from lvlm_audit.spec.check import Check
 from lvlm_audit.traces.trace import DivergenceName, LensName
 
@@ -19,6 +18,15 @@ Progress = Callable[[str, int, int], None]
 
 Answers = Literal["generated", "reference"]
 ANSWERS: tuple[Answers, ...] = get_args(Answers)
+
+Kind = Literal[
+    "answers", "answer pairs", "reference pairs", "features", "common step", "feature maps"
+]
+"""Kinds of recording, each after those that it is made of: what a metric can need, and the states."""
+
+ALWAYS: Sequence[Kind] = ("answers", "features", "common step", "feature maps")
+"""Kinds that stages and report are read off: recorded whatever the checks need."""
+
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -88,7 +96,7 @@ class Need:
     """One recording that has to exist: a kind, through a lens."""
 
     lens: LensName
-    kind: Needs
+    kind: Kind
     paper_index: bool = field(default=False, compare=False)
     """Answers hold `Trace.paper_index`. There is one recording of answers a lens, with it or without."""
 
@@ -96,13 +104,13 @@ class Need:
 def plan(checks: Iterable[Check], lens: LensName) -> list[Need]:
     """The recordings that checks need, base answers first.
 
-    Answers through the run's lens are always recorded: stages and report are read off them.
+    What stages and report are read off is always recorded, through the run's lens.
     """
-    wanted = {Need(lens, "answers")}
+    wanted = {Need(lens, kind) for kind in ALWAYS}
     for check in checks:
         through = check.lens or lens
         wanted |= {Need(through, "answers"), Need(through, check.metric.needs)}
-    order: Sequence[Needs] = ("answers", "answer pairs", "reference pairs")
+    order = get_args(Kind)
     return sorted(wanted, key=lambda n: (n.lens != lens, n.lens, order.index(n.kind)))
 
 

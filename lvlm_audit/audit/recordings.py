@@ -6,18 +6,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lvlm_audit.audit.plan import Need, Progress, Settings
-from lvlm_audit.metrics.curves import Needs
+from lvlm_audit.audit.maps import feature_maps
+from lvlm_audit.audit.plan import Kind, Need, Progress, Settings
 from lvlm_audit.models.hooked import HookedModel
-from lvlm_audit.probes.others import other_images
+from lvlm_audit.probes.others import distinct_images, other_images
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.traces.common import common_step
+from lvlm_audit.traces.feature_recorder import record_common_step, record_features
+from lvlm_audit.traces.features import FeatureTrace
 from lvlm_audit.traces.paired import iter_pairs
 from lvlm_audit.traces.parts import Parts
 from lvlm_audit.traces.recorder import iter_record, iter_replay
-from lvlm_audit.traces.store import Recording
+from lvlm_audit.traces.store import Item, Recording
 from lvlm_audit.traces.trace import PairedTrace, Trace
 
 OTHER_IMAGE = "another probe's image"
+
+MAX_ANSWERS = 12
+"""Images whose answer's states are kept: 156 MB for 48 tokens of a 7B model."""
+
+MAX_COMMON_IMAGES = 24
+"""Images that are asked the common question; the paper has 12."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,11 +57,18 @@ class Job:
 
     def answers(self) -> Sequence[Trace]:
         """The model's answers, recorded before."""
-        items = self.done[Need(self.need.lens, "answers")].items
-        return [item for item in items if isinstance(item, Trace)]
+        return [item for item in self.items("answers") if isinstance(item, Trace)]
+
+    def features(self, kind: Kind) -> Sequence[FeatureTrace]:
+        """States of one kind, recorded before."""
+        return [item for item in self.items(kind) if isinstance(item, FeatureTrace)]
+
+    def items(self, kind: Kind) -> Sequence[Item]:
+        """What was recorded before of one kind, through this job's lens."""
+        return self.done[Need(self.need.lens, kind)].items
 
 
-Items = Sequence[Trace | PairedTrace]
+Items = Sequence[Item]
 
 
 def make(job: Job) -> Items:
@@ -133,8 +149,47 @@ def _pairs(
     )
 
 
-_MAKERS: Mapping[Needs, Callable[[Job], Items]] = {
+def _features(job: Job) -> Items:
+    """The states of one answer for each of the first images."""
+    answers = dict(zip((p.id for p in job.probes), job.answers(), strict=True))
+    first = {probe.cluster: probe for probe in reversed(job.probes)}
+    chosen = [p for p in job.probes if first[p.cluster] is p][:MAX_ANSWERS]
+    return record_features(
+        job.model,
+        chosen,
+        [[int(i) for i in answers[p.id].token_ids] for p in chosen],
+        batch_size=job.settings.batch_size,
+        on_progress=job.progress("replaying answers for their states"),
+    )
+
+
+def _common_step(job: Job) -> Items:
+    """Every image at the step where the answers to the commonest prompt begin to differ."""
+    images = distinct_images(job.probes)[:MAX_COMMON_IMAGES]
+    if not images:
+        return []
+    prompt, prefix = common_step(job.answers())
+    return record_common_step(
+        job.model,
+        images,
+        prompt=prompt,
+        prefix=prefix,
+        batch_size=job.settings.batch_size,
+        on_progress=job.progress("asking every image one question"),
+    )
+
+
+def _feature_maps(job: Job) -> Items:
+    """Pictures are kept with the recordings: t-SNE would cost every later run seconds."""
+    job.on_progress("drawing maps of the states", 0, 0)
+    return feature_maps(job.features("features"), job.features("common step"))
+
+
+_MAKERS: Mapping[Kind, Callable[[Job], Items]] = {
     "answers": _answers,
     "answer pairs": _answer_pairs,
     "reference pairs": _reference_pairs,
+    "features": _features,
+    "common step": _common_step,
+    "feature maps": _feature_maps,
 }

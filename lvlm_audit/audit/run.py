@@ -8,6 +8,7 @@ from typing import Any
 
 from lvlm_audit.audit.conclude import conclude, findings, selected
 from lvlm_audit.audit.gather import choose_probes, gather, open_subject
+from lvlm_audit.audit.maps import feature_maps
 from lvlm_audit.audit.modes import Mode, ScalingName, mode_name
 from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.document import Audit, Finding, Subject
@@ -15,6 +16,7 @@ from lvlm_audit.errors import TraceError
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.suite import Suite
+from lvlm_audit.traces.features import FeatureTrace
 from lvlm_audit.traces.trace import DivergenceName, PairedTrace, Trace
 
 DEMO_NOTE = (
@@ -137,6 +139,8 @@ def run(
     *,
     answer_pairs: Sequence[PairedTrace] = (),
     reference_pairs: Sequence[PairedTrace] = (),
+    features: Sequence[FeatureTrace] = (),
+    common_step: Sequence[FeatureTrace] = (),
     model: str = "traces",
     divergence: DivergenceName = "jsd",
     scaling: ScalingName = "none",
@@ -149,6 +153,8 @@ def run(
         traces: recorded answers, all through one lens.
         answer_pairs: paired replays of the answers; without them image checks are not applicable.
         reference_pairs: paired replays of reference answers.
+        features: states of answers (`record_features`); without them the feature level is not measured.
+        common_step: states of many images at one step (`record_common_step`).
         model: what the document calls the model.
         divergence: what is read and shown between neighbouring states.
         scaling: how the report's heat maps are scaled.
@@ -171,7 +177,15 @@ def run(
         raise TraceError(
             f"checks {', '.join(missing)} read another lens than {lens!r}; record traces through it."
         )
-    evidence = Evidence(lens, tuple(traces), tuple(answer_pairs), tuple(reference_pairs))
+    evidence = Evidence(
+        lens,
+        tuple(traces),
+        tuple(answer_pairs),
+        tuple(reference_pairs),
+        tuple(features),
+        tuple(common_step),
+        tuple(feature_maps(features, common_step)),
+    )
     subject = Subject(
         model=model,
         is_demo=False,

@@ -13,6 +13,7 @@ from lvlm_audit.document.audit import SCHEMA, SCHEMA_VERSION, Audit, Subject
 from lvlm_audit.document.calibration import Calibration, Floor
 from lvlm_audit.document.classes import ClassComparison, ClassMeasure, ClassValue
 from lvlm_audit.document.comparison import Comparison, Difference
+from lvlm_audit.document.features import CommonStep, FeatureReading, Plane, StateMap
 from lvlm_audit.document.findings import (
     Bound,
     Eligibility,
@@ -42,9 +43,11 @@ __all__ = [
     "ClassComparison",
     "ClassMeasure",
     "ClassValue",
+    "CommonStep",
     "Comparison",
     "Difference",
     "Eligibility",
+    "FeatureReading",
     "Finding",
     "Floor",
     "Interval",
@@ -52,11 +55,13 @@ __all__ = [
     "Level",
     "Node",
     "Nomination",
+    "Plane",
     "ProbeReading",
     "Reversal",
     "Severity",
     "Stage",
     "StageReading",
+    "StateMap",
     "Subject",
     "TerminalTransition",
     "TokenReading",

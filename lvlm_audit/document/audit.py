@@ -10,6 +10,7 @@ from typing import Any
 
 from lvlm_audit.document.classes import ClassComparison
 from lvlm_audit.document.comparison import Comparison
+from lvlm_audit.document.features import FeatureReading
 from lvlm_audit.document.findings import Finding, Verdict
 from lvlm_audit.document.plain import build, plain
 from lvlm_audit.document.probes import ProbeReading
@@ -68,6 +69,8 @@ class Audit:
     """created (ISO 8601), versions, fingerprints, settings, seconds, whether traces were reused."""
     comparison: Comparison | None = None
     classes: ClassComparison | None = None
+    features: FeatureReading | None = None
+    """None where no states were recorded."""
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
 

@@ -31,8 +31,8 @@ class Level:
     name: str
     measured: bool
     pattern: str
-    """"three stages", "rise and plateau", "rise only", "no such pattern", "inconclusive" or
-    "not measured"."""
+    """"three stages", "rise and plateau", "rise only", "fan-out" (feature level), "no such pattern",
+    "inconclusive" or "not measured"."""
     evidence: str
     """In words: what was seen that supports the pattern or speaks against it."""
     critical: Node | None = None

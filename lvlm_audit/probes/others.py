@@ -1,4 +1,4 @@
-"""Which other images a probe is held against."""
+"""Which other images a probe is held against, and which images there are."""
 
 from __future__ import annotations
 
@@ -24,3 +24,12 @@ def other_images(probes: Sequence[Probe]) -> list[Images | None]:
         wanted = len(probe.images)
         others.append(tuple(islice(cycle(found), wanted)) if found and wanted else None)
     return others
+
+
+def distinct_images(probes: Sequence[Probe]) -> list[Probe]:
+    """The first probe of each image; probes without an image are left out."""
+    first: dict[str, Probe] = {}
+    for probe in probes:
+        if probe.image is not None:
+            first.setdefault(probe.cluster, probe)
+    return list(first.values())

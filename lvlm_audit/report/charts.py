@@ -261,12 +261,17 @@ class BandChart:
     last: int
 
 
-def _frame(size: int, top: float, width: float, height: float) -> tuple[Scale, Scale]:
-    return Scale(0, max(1, size - 1), 44, width - 12), Scale(0, top, height - 36, 12)
+def _frame(
+    size: int, top: float, width: float, height: float, bottom: float = 0.0
+) -> tuple[Scale, Scale]:
+    return Scale(0, max(1, size - 1), 44, width - 12), Scale(bottom, top, height - 36, 12)
 
 
 def band_chart(summary: LayerSummary, width: float = 344, height: float = 176) -> BandChart:
-    """Geometry of one layer curve; probabilities and shares always fill 0..1, bits start at 0."""
+    """Geometry of one layer curve; probabilities and shares always fill 0..1, other axes start at 0.
+
+    Only a curve that falls below zero, as debiased CKA may, has an axis that does.
+    """
     size = max(len(summary.median), 2)
     known = [
         v
@@ -276,7 +281,9 @@ def band_chart(summary: LayerSummary, width: float = 344, height: float = 176) -
     ]
     whole = summary.unit == "probability" or is_share(summary.unit)
     top = 1.0 if whole else nice_top(max(known, default=1.0))
-    x, y = _frame(size, top, width, height)
+    lowest = min(known, default=0.0)
+    bottom = -nice_top(-lowest) if lowest < 0 else 0.0
+    x, y = _frame(size, top, width, height, bottom)
     return BandChart(
         width=width,
         height=height,

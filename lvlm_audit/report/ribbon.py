@@ -22,6 +22,8 @@ STAGE_KEYS = {
 """Short names for CSS classes and script."""
 
 _WITHOUT_BANDS = {"no such pattern", "inconclusive", "not measured"}
+_OPEN_ENDED = {"rise only", "fan-out"}
+"""Patterns that say where a stage ends, and nothing of what follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def bands(level: Level, blocks: int, critical: float | None = None) -> list[Band
     # A node between two states (a median of 23.5) begins its stage at the next whole state.
     turn = min(blocks, max(0, math.ceil(critical)))
     found = [Band(Stage.RAPID_EVOLUTION, 0, turn - 1)] if turn > 0 else []
-    if level.pattern == "rise only":
+    if level.pattern in _OPEN_ENDED:
         return found
     late = [s for s in level.mutation_states if turn <= s <= blocks]
     first = min(late) if late and level.pattern == "three stages" else blocks + 1

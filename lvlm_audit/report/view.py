@@ -37,6 +37,7 @@ from lvlm_audit.report.curves import (
     spark,
     token_chart,
 )
+from lvlm_audit.report.maps import MapView, map_view
 from lvlm_audit.report.raster import trusted_image
 from lvlm_audit.report.ribbon import STAGE_KEYS, Ribbon, band_words, ribbon, stage_starts
 from lvlm_audit.report.select import select, urgency
@@ -161,6 +162,9 @@ class Page:
     level_words: list[str]
     layers: list[LayerView]
     mutation: BandChart | None
+    feature_curves: list[LayerView]
+    step_curves: list[LayerView]
+    maps: list[MapView]
     probes: list[ProbeView]
     rows: list[ProbeRow]
     left_out: int
@@ -218,6 +222,8 @@ def page(audit: Audit) -> Page:
         band_words(starts) if level.name == "probability" and starts else "" for level in known
     ]
     created = audit.provenance.get("created")
+    states = audit.features
+    step = states.common_step if states is not None else None
     units = {finding.check: finding.bound.unit for finding in audit.findings}
     return Page(
         audit=audit,
@@ -238,6 +244,9 @@ def page(audit: Audit) -> Page:
         level_words=words,
         layers=[_layer(layer) for layer in audit.layers],
         mutation=bar_chart(audit.stages.mutation_share) if audit.stages.mutation_share else None,
+        feature_curves=[_layer(layer) for layer in states.curves] if states else [],
+        step_curves=[_layer(layer) for layer in step.curves] if step else [],
+        maps=[m for m in map(map_view, states.maps) if m is not None] if states else [],
         probes=[
             _probe(probe, audit, place, images, between)
             for place, (probe, images) in enumerate(

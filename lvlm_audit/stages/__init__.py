@@ -4,8 +4,10 @@ METHOD.md, "Two nodes, three stages" and "Our definitions". NumPy only. Every le
 by itself and reported beside the others; whether they agree is a finding.
 """
 
+from lvlm_audit.stages.feature import Guitar, guitar, token_spread
 from lvlm_audit.stages.finding import find_stages
 from lvlm_audit.stages.readings import (
+    FAN_OUT,
     INCONCLUSIVE,
     NO_PATTERN,
     NOT_MEASURED,
@@ -21,6 +23,7 @@ from lvlm_audit.stages.summary import AGREEMENT, MUTATION_QUORUM
 
 __all__ = [
     "AGREEMENT",
+    "FAN_OUT",
     "INCONCLUSIVE",
     "MUTATION_QUORUM",
     "NOT_MEASURED",
@@ -28,9 +31,12 @@ __all__ = [
     "RISE_AND_PLATEAU",
     "RISE_ONLY",
     "THREE_STAGES",
+    "Guitar",
     "LevelReading",
     "NodeEstimate",
     "Stages",
     "TokenNodes",
     "find_stages",
+    "guitar",
+    "token_spread",
 ]

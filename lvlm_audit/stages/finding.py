@@ -21,6 +21,8 @@ from lvlm_audit.metrics.nodes import (
     sustained_from,
 )
 from lvlm_audit.metrics.steps import MIN_STAGE, StepFit, fit_step
+from lvlm_audit.stages.arrays import matrix
+from lvlm_audit.stages.feature import Features, feature_level
 from lvlm_audit.stages.levels import Needs, read_distribution, read_probability
 from lvlm_audit.stages.readings import (
     NOT_MEASURED,
@@ -60,6 +62,7 @@ def find_stages(
     probability: npt.ArrayLike | None = None,
     divergence: npt.ArrayLike | None = None,
     clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
+    features: Features | None = None,
     divergence_name: DivergenceName = "jsd",
     confidence: float = 0.95,
     seed: int = 0,
@@ -77,6 +80,9 @@ def find_stages(
         divergence: [N, L] neighbour divergence instead of, or beside, `probability`, in any scale.
             Values below zero, which no divergence has, are taken for noise around zero.
         clusters: [N] image of each row; without it every row counts as an image of its own.
+        features: states of answers, as from `record_features`, or the spread of each image's tokens
+            [images, L+1] (`stages.token_spread`); beside traces or arrays, or alone. Without it the feature
+            level is not measured.
         divergence_name: of traces, which divergence the distribution level reads: JSD, or the published
             code's `paper_index` where it was recorded. Every test on this level is relative to the
             curve's own early height, so the unit does not matter.
@@ -87,18 +93,22 @@ def find_stages(
         Readings per level, nodes per token, and the leading level's pattern.
 
     Raises:
-        TraceError: neither traces nor arrays, no eligible token, shapes that do not fit, or values
+        TraceError: neither traces nor arrays nor features, no eligible token, shapes that do not fit, or values
             that are not finite.
     """
     if traces is not None:
         if probability is not None or divergence is not None or clusters is not None:
             raise TraceError("find_stages takes traces or arrays, not both.")
-        return _from_traces(traces, divergence_name, confidence, seed)
-    curve = None if probability is None else _matrix("probability", probability, "N, L+1")
-    jsd = None if divergence is None else np.maximum(_matrix("divergence", divergence, "N, L"), 0)
+        return _from_traces(traces, features, divergence_name, confidence, seed)
+    curve = None if probability is None else matrix("probability", probability, "N, L+1")
+    jsd = None if divergence is None else np.maximum(matrix("divergence", divergence, "N, L"), 0)
     given = curve if curve is not None else jsd
     if given is None:
-        raise TraceError("find_stages needs traces, or probability and/or divergence arrays.")
+        if features is None:
+            raise TraceError(
+                "find_stages needs traces, probability and/or divergence arrays, or features."
+            )
+        return _from_features(features, confidence, seed)
     of = np.arange(len(given)) if clusters is None else np.asarray(clusters)
     paired = curve is None or jsd is None or curve.shape == (jsd.shape[0], jsd.shape[1] + 1)
     if of.shape != (len(given),) or not paired:
@@ -110,11 +120,33 @@ def find_stages(
     blocks = given.shape[1] - (curve is not None)
     images = Images(of, blocks, confidence, seed)
     needs = Needs(to_the_end=settled_run(blocks), between=MIN_STAGE - 1)
-    return _stages(curve, jsd, images, needs, name="Probability")
+    return _stages(curve, jsd, images, needs, name="Probability", features=features)
+
+
+def _from_features(features: Features, confidence: float, seed: int) -> Stages:
+    level, blocks = feature_level(features, None, confidence, seed)
+    nothing = np.empty(0)
+    not_measured = {
+        name: LevelReading(name, NOT_MEASURED, "This level was not measured.")
+        for name in ("probability", "distribution")
+    }
+    return Stages(
+        blocks=blocks,
+        by_level={**not_measured, "feature": level},
+        per_token=TokenNodes(*(nothing,) * 4, np.empty((0, blocks + 1), dtype=bool)),
+        mutation_share=np.zeros(blocks + 1),
+        terminal_share=None,
+        levels_agree=None,
+        leading="feature",
+    )
 
 
 def _from_traces(
-    traces: Sequence[Trace], divergence_name: DivergenceName, confidence: float, seed: int
+    traces: Sequence[Trace],
+    features: Features | None,
+    divergence_name: DivergenceName,
+    confidence: float,
+    seed: int,
 ) -> Stages:
     counted = [t for t in traces if t.eligible.any()]
     if not counted:
@@ -141,7 +173,15 @@ def _from_traces(
     )
     run = settled_run(depths[0])
     images = Images(of, depths[0], confidence, seed)
-    return _stages(curve, jsd, images, Needs(run, run), name="Nucleus mass", mutated=mutated)
+    return _stages(
+        curve,
+        jsd,
+        images,
+        Needs(run, run),
+        name="Nucleus mass",
+        mutated=mutated,
+        features=features,
+    )
 
 
 def _stages(
@@ -152,8 +192,9 @@ def _stages(
     *,
     name: str,
     mutated: Bools | None = None,
+    features: Features | None = None,
 ) -> Stages:
-    """Read both levels; `mutated` holds what leaders say where there are leaders."""
+    """Read every level; `mutated` holds what leaders say where there are leaders."""
     blocks = images.blocks
     # Traces are held to METHOD.md's last quarter; arrays to what they show.
     earliest = 0 if mutated is None else late_start(blocks)
@@ -164,6 +205,8 @@ def _stages(
         level: LevelReading(level, NOT_MEASURED, "This level was not measured.")
         for level in ("probability", "distribution", "feature")
     }
+    if features is not None:
+        by_level["feature"], _ = feature_level(features, blocks, images.confidence, images.seed)
     bursts: Bools | None = None
     if jsd is not None:
         collapse, bursts = _collapse_and_bursts(jsd, earliest)
@@ -193,22 +236,6 @@ def _stages(
         levels_agree=(max(found) - min(found) <= images.slack) if len(found) > 1 else None,
         leading="probability" if curve is not None else "distribution",
     )
-
-
-def _matrix(name: str, value: npt.ArrayLike, dims: str) -> Floats:
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TraceError(f"find_stages: {name} must be numbers [{dims}]: {error}.") from error
-    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < 2:
-        raise TraceError(f"find_stages: {name} must be [{dims}], not {array.shape}.")
-    bad = ~np.isfinite(array)
-    if bad.any():
-        at = [int(i) for i in np.argwhere(bad)[0]]
-        raise TraceError(
-            f"find_stages: {name}{at} is {array[tuple(at)]}; all values must be finite."
-        )
-    return array
 
 
 def _plateau_ends(fit: StepFit, departed: Bools) -> npt.NDArray[np.int64]:

@@ -81,7 +81,7 @@ def read_probability(
     def reading(pattern: str, evidence: str, states: tuple[int, ...] = ()) -> LevelReading:
         return LevelReading("probability", pattern, evidence, onset, critical, settle, states)
 
-    early = _too_little(images)
+    early = too_little(images)
     if early is not None:
         return reading(*early)
     if critical.state is None or critical.undefined > 0.5:
@@ -162,7 +162,7 @@ def read_distribution(
             "distribution", pattern, evidence, critical=node, mutation_states=states
         )
 
-    early = _too_little(images)
+    early = too_little(images)
     if early is not None:
         return reading(*early)
     if node.state is None or node.undefined > 0.5:
@@ -211,7 +211,8 @@ def read_distribution(
     return reading(THREE_STAGES, f"{held} {_mutate(states, 'tokens burst again')}", states)
 
 
-def _too_little(images: Images) -> tuple[str, str] | None:
+def too_little(images: Images) -> tuple[str, str] | None:
+    """Pattern and words for a model too shallow, or images too few; else None."""
     if images.blocks < SHALLOW:
         return (
             NO_PATTERN,

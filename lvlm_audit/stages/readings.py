@@ -16,10 +16,12 @@ NO_PATTERN = "no such pattern"
 RISE_ONLY = "rise only"
 RISE_AND_PLATEAU = "rise and plateau"
 THREE_STAGES = "three stages"
+FAN_OUT = "fan-out"
+"""Of the feature level: tokens or images that lay close together spread at one state."""
 INCONCLUSIVE = "inconclusive"
 NOT_MEASURED = "not measured"
 
-_WITH_CRITICAL = frozenset({RISE_ONLY, RISE_AND_PLATEAU, THREE_STAGES})
+_WITH_CRITICAL = frozenset({RISE_ONLY, RISE_AND_PLATEAU, THREE_STAGES, FAN_OUT})
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,19 +133,27 @@ class Images:
             unrest_before=float(np.median(first[found])),
             unrest_after=float(np.median(second[found])),
             returns=float(np.mean(sign * (fit.later - half_way)[found] < 0)),
-            transfer=self._transfer(border, fold_of(names)),
+            transfer=_transfer(border, fold_of(names), self.slack),
         )
 
-    def _transfer(self, border: Floats, fold: npt.NDArray[np.int64]) -> float:
-        """Located on one half, tested on the other, and swapped (METHOD.md, "Circularity")."""
-        shares = []
-        for half in (0, 1):
-            there, here = border[fold == half], border[fold != half]
-            if not here.size or np.isnan(there).all():
-                return 0.0
-            near = np.abs(here - np.nanmedian(there)) <= self.slack
-            shares.append(float(near.mean()))
-        return min(shares)
+    def transfer(self, states: Floats) -> float:
+        """Share of images that have a node where the other half has it; `states` is [N], one row an image.
+
+        An image without the node does not have it there.
+        """
+        return _transfer(states, fold_of(self.of), self.slack)
+
+
+def _transfer(border: Floats, fold: npt.NDArray[np.int64], slack: float) -> float:
+    """Located on one half, tested on the other, and swapped (METHOD.md, "Circularity")."""
+    shares = []
+    for half in (0, 1):
+        there, here = border[fold == half], border[fold != half]
+        if not here.size or np.isnan(there).all():
+            return 0.0
+        near = np.abs(here - np.nanmedian(there)) <= slack
+        shares.append(float(near.mean()))
+    return min(shares)
 
 
 def mutation_states(mutated: Bools) -> tuple[int, ...]:

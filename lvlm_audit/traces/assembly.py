@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from lvlm_audit.errors import LvlmAuditError, RecordingError
 from lvlm_audit.models.asking import Prompt
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.proof import tolerance
+from lvlm_audit.models.readout import Readout
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces.batching import ONE_PROBES_FAULT
 from lvlm_audit.traces.lens import Lens, Reading
@@ -101,7 +103,7 @@ class Session:
         emitted, distractors = torch.cat(waiting.emitted), torch.cat(waiting.distractors)
         self._readings.append(self._lens.read(states[:count], emitted[:count], distractors[:count]))
         if self._keep_features:
-            self._features.append(_features(self._lens, states[:count]))
+            self._features.append(kept_features(self._lens.readout, states[:count]))
         rest = len(states) - count
         # A clone, not a view: the rows already read are given back.
         self._waiting = _Rows(
@@ -172,13 +174,13 @@ def _distractors(words: Tensor) -> Tensor:
     return chosen
 
 
-def _features(lens: Lens, states: Tensor) -> np.ndarray:
+def kept_features(readout: Readout, states: Tensor) -> npt.NDArray[np.float16]:
     """[n, S, d] float16: the residual stream, its last state after the final norm."""
-    kept = states.float()
-    kept[:, -1] = lens.readout.normed(states[:, -1]).to(kept.device)
+    kept = states.to(torch.float32, copy=True)
+    kept[:, -1] = readout.normed(states[:, -1]).to(kept.device)
     # A few channels of large models go beyond float16; their direction is worth more than their size.
     largest = torch.finfo(torch.float16).max
-    return kept.clamp_(-largest, largest).half().cpu().numpy()
+    return np.asarray(kept.clamp_(-largest, largest).half().cpu().numpy())
 
 
 def _said_nothing(probe: Probe, ids: Sequence[int], model: HookedModel) -> RecordingError:

@@ -17,9 +17,7 @@ from lvlm_audit.errors import TraceError
 from lvlm_audit.probes.fingerprint import fingerprint
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces import store
-from lvlm_audit.traces.trace import PairedTrace, Trace
-
-Item = Trace | PairedTrace
+from lvlm_audit.traces.store import Item
 
 
 class Parts:

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from lvlm_audit.errors import TraceError
+from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.trace import (
     SCHEMA_VERSION,
     Asked,
@@ -31,7 +32,15 @@ from lvlm_audit.traces.trace import (
 
 _ARRAYS = "arrays.safetensors"
 _RECORD = "recording.json"
-_KINDS: dict[str, type[Trace] | type[PairedTrace]] = {"Trace": Trace, "PairedTrace": PairedTrace}
+
+Item = Trace | PairedTrace | FeatureTrace | FeatureMap
+_ARRAY_FIELDS: dict[type[Item], tuple[str, ...]] = {
+    Trace: array_fields(Trace),
+    PairedTrace: array_fields(PairedTrace),
+    FeatureTrace: ("token_ids", "features"),
+    FeatureMap: ("pca", "tsne"),
+}
+_KINDS = {cls.__name__: cls for cls in _ARRAY_FIELDS}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,11 +48,11 @@ class Recording:
     """Traces of one kind, and what is known about how they were made.
 
     Attributes:
-        items: traces or paired traces, in the order of their probes.
+        items: all of one type, in the order of their probes.
         facts: JSON-serialisable: model, versions, seconds, ...
     """
 
-    items: Sequence[Trace | PairedTrace]
+    items: Sequence[Item]
     facts: Mapping[str, Any]
 
 
@@ -62,7 +71,7 @@ def save(folder: Path, recording: Recording) -> None:
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     entries = []
     for i, item in enumerate(recording.items):
-        for name in array_fields(type(item)):
+        for name in _ARRAY_FIELDS[type(item)]:
             value = getattr(item, name)
             if value is not None:
                 arrays[f"{i}.{name}"] = np.ascontiguousarray(value)
@@ -135,43 +144,29 @@ def _damaged(error: Exception, remedy: str) -> TraceError:
     return TraceError(f"stored traces are damaged ({type(error).__name__}: {error}). {remedy}")
 
 
-def _entry(item: Trace | PairedTrace) -> dict[str, Any]:
-    asked = item.asked
-    entry: dict[str, Any] = {
+def _entry(item: Item) -> dict[str, Any]:
+    """Everything but the arrays; JSON knows tuples as lists, and keys as text."""
+    left_out = {"asked", *_ARRAY_FIELDS[type(item)]}
+    entry = {f.name: getattr(item, f.name) for f in fields(item) if f.name not in left_out}
+    asked = {f.name: getattr(item.asked, f.name) for f in fields(item.asked)}
+    return {
         "kind": type(item).__name__,
-        "asked": {
-            "id": asked.id,
-            "prompt": asked.prompt,
-            "cluster": asked.cluster,
-            "reference": asked.reference,
-            "labels": dict(asked.labels),
-            "prompt_tokens": asked.prompt_tokens,
-            "image_tokens": asked.image_tokens,
-        },
-        "lens": item.lens,
-        "token_texts": list(item.token_texts),
-        "token_classes": [str(c) for c in item.token_classes],
+        "asked": {**asked, "labels": dict(asked["labels"])},
+        **entry,
     }
-    if isinstance(item, Trace):
-        entry["answer"] = item.answer
-        entry["given"] = item.given
-        entry["vocabulary"] = {str(k): v for k, v in item.vocabulary.items()}
-    else:
-        entry["condition"] = item.condition
-        entry["text"] = item.text
-    return entry
 
 
-def _item(
-    i: int, entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]
-) -> Trace | PairedTrace:
+def _item(i: int, entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Item:
     rest = {k: v for k, v in entry.items() if k not in ("kind", "asked")}
     cls = _KINDS[entry["kind"]]
-    rest["token_texts"] = tuple(entry["token_texts"])
-    rest["token_classes"] = tuple(TokenClass(c) for c in entry["token_classes"])
+    for name in ("token_texts", "labels"):
+        if name in rest:
+            rest[name] = tuple(rest[name])
+    if "token_classes" in rest:
+        rest["token_classes"] = tuple(TokenClass(c) for c in rest["token_classes"])
     if "vocabulary" in rest:
         rest["vocabulary"] = {int(k): v for k, v in rest["vocabulary"].items()}
-    for name in array_fields(cls):
+    for name in _ARRAY_FIELDS[cls]:
         if f"{i}.{name}" in arrays:
             rest[name] = arrays[f"{i}.{name}"]
     return cls(asked=Asked(**entry["asked"]), **rest)

@@ -10,19 +10,23 @@ from lvlm_audit.errors import UsageError
 from lvlm_audit.probes.others import other_images
 from lvlm_audit.probes.probe import ImageSource, Probe
 
+STATES = [Need("normed", kind) for kind in ("features", "common step", "feature maps")]
+
 
 class TestPlan:
-    def test_the_default_suite_needs_all_three_kinds_answers_first(self):
+    def test_the_default_suite_needs_every_kind_answers_first(self):
         assert plan(suite().checks, "normed") == [
             Need("normed", "answers"),
             Need("normed", "answer pairs"),
             Need("normed", "reference pairs"),
+            *STATES,
         ]
 
     def test_answers_through_the_runs_lens_are_always_there_and_first(self):
-        assert plan([], "normed") == [Need("normed", "answers")]
+        assert plan([], "normed") == [Need("normed", "answers"), *STATES]
         assert plan(suite("paper").checks, "normed") == [
             Need("normed", "answers"),
+            *STATES,
             Need("raw", "answers"),
         ]
 

@@ -15,7 +15,7 @@ import lvlm_audit.report.terminal  # noqa: F401
 from lvlm_audit.audit import gather
 from lvlm_audit.audit.plan import Need
 from lvlm_audit.traces import store
-from tests.pytest_plugin.lab import Lab, pictures
+from tests.pytest_plugin.lab import STATES, Lab, pictures
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def lab(pytester: pytest.Pytester, cache: Path, monkeypatch: pytest.MonkeyPatch)
     pictures(made.path / "photos", 8)
 
     def record(session: Any, need: Need, done: Any, parts: Any) -> store.Recording:
-        made.recorded.append(need)
+        (made.states if need.kind in STATES else made.recorded).append(need)
         items = [made.answer(p) for p in session.probes] if need.kind == "answers" else []
         subject = {
             "architecture": "ByHand", "blocks": 12, "width": 8, "vocabulary": 99,

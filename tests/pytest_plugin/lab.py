@@ -29,6 +29,9 @@ _CHECK = """
 """
 _RISES = "metric=token_probability, property=Rise(), holds_for=at_least({}, of='images')"
 _ENDS_CERTAIN = "metric=token_probability, property=Value(), holds_for=at_least(0.99, of='mean')"
+STATES = ("features", "common step", "feature maps")
+"""Recordings that no check needs and every run makes."""
+
 KINDS = {
     "passes": _RISES.format(0.3),
     "fails": _ENDS_CERTAIN,
@@ -56,11 +59,13 @@ class Lab:
     """Attributes:
     pytester: runs pytest in the project folder.
     recorded: what the model was asked for, over all runs in this process.
+    states: the same for hidden states, of which this model has none.
     answer: what a probe is answered.
     """
 
     pytester: pytest.Pytester
     recorded: list[Need] = field(default_factory=list)
+    states: list[Need] = field(default_factory=list)
     answer: Callable[[Probe], Trace] = lambda probe: trace(
         rising(), name=probe.id, cluster=probe.cluster
     )

@@ -25,6 +25,7 @@ def folder(tmp_path_factory):
     return path
 
 
+COUNTED = ("content", "function", "copied", "punctuation")
 ARGUMENTS = (
     "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--lvlm-probes", "photos",
     "--lvlm-max-new-tokens", "8", "--lvlm-report", "r.html", "--lvlm-json", "a.json",
@@ -47,15 +48,29 @@ def test_a_model_is_audited_and_read_again_without_torch(project):
     assert all(len(t["probability"]) == 11 for p in audit["probes"] for t in p["tokens"])
     assert "data:image/jpeg;base64," in (project.path / "r.html").read_text()
     assert not list((project.path / "cache").rglob(".*"))
+    states = audit["features"]
+    spoken = [p for p in audit["probes"] if any(t["kind"] in COUNTED for t in p["tokens"])]
+    assert (states["images"], states["common_step"]["images"]) == (len(spoken), 6)
+    assert [m["of"] for m in states["maps"]] == ["tokens", "images"]
+    assert {len(c["median"]) for c in states["curves"]} == {10, 11}
 
     project.makeconftest(CONFTEST)
     second = project.runpytest_subprocess(*ARGUMENTS, "--lvlm-model", "model")
     again = json.loads((project.path / "a.json").read_text())
     modules = set((project.path / "modules.txt").read_text().split())
-    assert modules.isdisjoint({"torch", "transformers"})
+    assert modules.isdisjoint({"torch", "transformers", "sklearn"})
     assert again["provenance"]["traces_reused"] is True
     assert second.ret == first.ret
-    for name in ("findings", "stages", "probes", "layers", "uses", "subject", "verdict"):
+    for name in (
+        "findings",
+        "stages",
+        "probes",
+        "layers",
+        "uses",
+        "features",
+        "subject",
+        "verdict",
+    ):
         assert again[name] == audit[name]
 
 

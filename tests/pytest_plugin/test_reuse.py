@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tests.pytest_plugin.lab import pictures
+from tests.pytest_plugin.lab import STATES, pictures
 
 
 @pytest.fixture
@@ -17,14 +17,16 @@ def recorded(lab):
     _, audit = lab.audit()
     assert [n.kind for n in lab.recorded] == ["answers"]
     assert audit["provenance"]["traces_reused"] is False
+    assert [n.kind for n in lab.states] == list(STATES)
     lab.recorded.clear()
+    lab.states.clear()
     return lab
 
 
 def test_a_second_run_records_nothing(recorded):
     result, audit = recorded.audit()
     assert result.ret == 0
-    assert recorded.recorded == []
+    assert recorded.recorded == recorded.states == []
     assert audit["provenance"]["traces_reused"] is True
 
 

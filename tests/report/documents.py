@@ -13,20 +13,24 @@ from lvlm_audit.document import (
     ClassComparison,
     ClassMeasure,
     ClassValue,
+    CommonStep,
     Comparison,
     Difference,
     Eligibility,
+    FeatureReading,
     Finding,
     Interval,
     LayerSummary,
     Level,
     Node,
     Nomination,
+    Plane,
     ProbeReading,
     Reversal,
     Severity,
     Stage,
     StageReading,
+    StateMap,
     Subject,
     TokenReading,
     Uses,
@@ -370,6 +374,57 @@ def classes() -> ClassComparison:
     )
 
 
+def state_map(of: str, rows: int, blocks: int) -> StateMap:
+    """A fan of paths."""
+    x = [[round(1000 * j / max(1, blocks)) for j in range(blocks + 1)] for _ in range(rows)]
+    y = [
+        [
+            500 + round((t - rows / 2) * 40 * max(0.0, j / max(1, blocks) - 0.6))
+            for j in range(blocks + 1)
+        ]
+        for t in range(rows)
+    ]
+    planes = [Plane("PCA", "48% of the variance", x, y), Plane("t-SNE", "perplexity 35", y, x)]
+    return StateMap(of, "scene-0000", [f" word{t}" for t in range(rows)], planes)
+
+
+def features(blocks: int = 30) -> FeatureReading:
+    """Curves, a guitar and two maps; one curve falls below zero."""
+    body = round(0.8 * blocks)
+    fan = [0.03 if j < body else 0.2 for j in range(blocks + 1)]
+    cka = [-0.2 + 1.2 * j / max(1, blocks) for j in range(blocks + 1)]
+    curves = [
+        _summary("spread of an answer's tokens", "half turns", "state", list(fan)),
+        _summary("debiased CKA to the final state", "CKA", "state", list(cka)),
+    ]
+    return FeatureReading(
+        images=12,
+        tokens=96,
+        curves=curves,
+        continuity=0.92,
+        continuity_interval=Interval(0.9, 0.94, 0.95, "cluster bootstrap"),
+        continuity_chance=0.0085,
+        common_step=CommonStep(
+            prompt="Describe the picture.",
+            prefix="A",
+            images=24,
+            pattern="fan-out",
+            evidence="A guitar.",
+            words={" yellow": 20, " pink": 4},
+            curves=[_summary("spread of the images", "half turns", "state", list(fan))],
+            neck=0.03,
+            neck_interval=Interval(0.02, 0.04, 0.95, "cluster bootstrap"),
+            body=0.2,
+            body_interval=Interval(0.19, 0.21, 0.95, "cluster bootstrap"),
+            fan_out=body,
+            fan_out_interval=Interval(body, body, 0.95, "cluster bootstrap"),
+            support=0.994,
+        ),
+        maps=[state_map("tokens", 12, blocks), state_map("images", 19, blocks)],
+        note="Read off the states themselves.",
+    )
+
+
 def audit(probes: int = 4, blocks: int = 30, **changes: Any) -> Audit:
     """A failing audit of the demo model with every part filled in."""
     values: dict[str, Any] = {
@@ -382,6 +437,7 @@ def audit(probes: int = 4, blocks: int = 30, **changes: Any) -> Audit:
         "probes": [probe(i, blocks) for i in range(probes)],
         "uses": uses(probes),
         "classes": classes(),
+        "features": features(blocks),
         "provenance": {
             "created": "2026-11-22T20:05:11+00:00",
             "versions": {"lvlm_audit": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
