@@ -15,7 +15,7 @@ class Node:
         state: median over images of per-image medians; None where undefined.
         interval: bootstrap over images, None below 5 images' worth of evidence or when undefined.
         spread: interquartile range over images, in states.
-        undefined: share of eligible tokens for which the node does not exist.
+        undefined: share of eligible tokens (feature level: of images) for which the node does not exist.
     """
 
     state: float | None

@@ -120,7 +120,9 @@ def read_feature(curves: Floats, images: Images) -> LevelReading:
     node = images.node(fit.state)
 
     def reading(pattern: str, evidence: str) -> LevelReading:
-        return LevelReading("feature", pattern, evidence, critical=node)
+        # Where no image has the node, the evidence says so: its share is of images, not of tokens.
+        found = None if node.state is None else node
+        return LevelReading("feature", pattern, evidence, critical=found)
 
     early = too_little(images)
     if early is not None:

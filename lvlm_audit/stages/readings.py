@@ -32,7 +32,7 @@ class NodeEstimate:
         state: median over images of per-image medians; None where no token has it.
         spread: bootstrap interval over images; the full range below 5 images.
         iqr: interquartile range over images, in states.
-        undefined: share of tokens for which the node does not exist.
+        undefined: share of tokens (feature level: of images) for which the node does not exist.
     """
 
     state: float | None
