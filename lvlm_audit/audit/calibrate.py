@@ -86,7 +86,9 @@ def calibrate(
     count = usual if rounds is None else rounds
     if count < 2:
         raise UsageError(f"--rounds {count} shows no difference; give at least 2.")
-    needs = with_paper_index(plan(suite.checks, settings.lens), suite.checks, settings.mode)
+    # Only checks are measured: no report is made that would show the states.
+    needs = plan(suite.checks, settings.lens, states=False)
+    needs = with_paper_index(needs, suite.checks, settings.mode)
     if method == "fresh probes":
         gathered = []
         for k in range(count):

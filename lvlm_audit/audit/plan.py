@@ -24,8 +24,8 @@ Kind = Literal[
 ]
 """Kinds of recording, each after those that it is made of: what a metric can need, and the states."""
 
-ALWAYS: Sequence[Kind] = ("answers", "features", "common step", "feature maps")
-"""Kinds that stages and report are read off: recorded whatever the checks need."""
+STATES: Sequence[Kind] = ("features", "common step", "feature maps")
+"""Kinds that no check reads: stages and report do."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -101,12 +101,13 @@ class Need:
     """Answers hold `Trace.paper_index`. There is one recording of answers a lens, with it or without."""
 
 
-def plan(checks: Iterable[Check], lens: LensName) -> list[Need]:
+def plan(checks: Iterable[Check], lens: LensName, *, states: bool = True) -> list[Need]:
     """The recordings that checks need, base answers first.
 
-    What stages and report are read off is always recorded, through the run's lens.
+    Answers and hidden states through the run's lens are recorded whatever the checks need: stages and
+    report are read off them. Without `states` only answers are.
     """
-    wanted = {Need(lens, kind) for kind in ALWAYS}
+    wanted = {Need(lens, "answers")} | {Need(lens, kind) for kind in STATES if states}
     for check in checks:
         through = check.lens or lens
         wanted |= {Need(through, "answers"), Need(through, check.metric.needs)}

@@ -30,6 +30,9 @@ class TestPlan:
             Need("raw", "answers"),
         ]
 
+    def test_states_can_be_left_out(self):
+        assert plan([], "normed", states=False) == [Need("normed", "answers")]
+
     def test_a_check_without_a_lens_follows_the_run(self):
         assert {n.lens for n in plan(suite().checks, "raw")} == {"raw"}
 
