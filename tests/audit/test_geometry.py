@@ -16,6 +16,7 @@ from lvlm_audit.models.opening import hook
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.traces.features import FeatureMap
+from lvlm_audit.traces.parts import Parts
 from lvlm_audit.traces.store import Recording
 from tests import synthetic, tiny_models
 from tests.test_feature_level import TestGuitar, fanning, features
@@ -95,7 +96,7 @@ class TestRecording:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def job(cls):
+    def job(cls, tmp_path_factory):
         probes = [
             Probe(f"probe-{i}", f"Is it {i % 7}?", tiny_models.picture(i), f"image-{i}")
             for i in range(30)
@@ -109,6 +110,7 @@ class TestRecording:
             Need("normed", "answers"),
             {},
             lambda *_: None,
+            Parts(tmp_path_factory.mktemp("parts")),
         )
         done = {}
         for kind in ("answers", "features", "common step", "feature maps"):
