@@ -1,8 +1,9 @@
 """Controls: break the demo model on purpose and see which check notices; `nox -s controls`.
 
 Every run is the real command in a process of its own, `pytest checks/ --lvlm-model ... --lvlm-probes
-...`, on an ordinary checkpoint folder and an ordinary probe file. Each seed draws fresh scenes; the
-damage that has anything random in it is drawn with the same seed. Written to docs/controls.md.
+...`, with `--lvlm-control` where the images are changed and not the weights, on an ordinary checkpoint
+folder and an ordinary probe file. Each seed draws fresh scenes; the damage that has anything random in
+it is drawn with the same seed. Written to docs/controls.md.
 """
 
 from __future__ import annotations
@@ -80,7 +81,15 @@ DAMAGE: Mapping[str, Callable[[Weights, int], None] | None] = {
     "shuffled blocks": shuffled_blocks,
     "zeroed projector": zeroed_projector,
     "swapped images": None,
+    "blank images": None,
+    "text only": None,
 }
+MODES: Mapping[str, str] = {
+    "swapped images": "swapped-image",
+    "blank images": "blank-image",
+    "text only": "text-only",
+}
+"""Controls that change what is shown, as `--lvlm-control` calls them."""
 
 
 def damaged(folder: Path, target: Path, damage: Callable[[Weights, int], None], seed: int) -> None:
@@ -98,21 +107,13 @@ def damaged(folder: Path, target: Path, damage: Callable[[Weights, int], None], 
         )
 
 
-def write_probes(folder: Path, seed: int, *, swapped: bool) -> Path:
-    """Fresh scenes as a JSONL file with images; swapped: each question is asked of another's image."""
+def write_probes(folder: Path, seed: int) -> Path:
+    """Fresh scenes as a JSONL file with images."""
     folder.mkdir(parents=True)
-    probes = demo_probes(seed=FIRST_SEED + seed)
-    order = list(range(len(probes)))
-    if swapped:
-        # A rotation has no fixed point, and the paired check compares with the next image: a
-        # rotation by one would hand the right image back as the "other" one.
-        by = random.Random(seed).randrange(2, len(probes) - 1)
-        order = order[by:] + order[:by]
     lines = []
-    for i, probe in enumerate(probes):
-        shown = probes[order[i]]
-        assert shown.image is not None
-        (folder / f"{i}.png").write_bytes(shown.image.read())
+    for i, probe in enumerate(demo_probes(seed=FIRST_SEED + seed)):
+        assert probe.image is not None
+        (folder / f"{i}.png").write_bytes(probe.image.read())
         lines.append(
             {
                 "id": probe.id,
@@ -127,14 +128,15 @@ def write_probes(folder: Path, seed: int, *, swapped: bool) -> Path:
     return path
 
 
-def audit(model: Path, probes: Path, scratch: Path) -> tuple[int, dict[str, Any]]:
+def audit(model: Path, probes: Path, scratch: Path, mode: str | None) -> tuple[int, dict[str, Any]]:
     """Run the command; its exit code and its document."""
     document = scratch / "audit.json"
     document.unlink(missing_ok=True)
+    changed = [] if mode is None else ["--lvlm-control", mode]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "checks/",
          "--lvlm-model", str(model), "--lvlm-probes", str(probes), "--lvlm-json", str(document),
-         "--lvlm-max-new-tokens", str(MAX_NEW_TOKENS)],
+         "--lvlm-max-new-tokens", str(MAX_NEW_TOKENS), *changed],
         cwd=ROOT,
         env={**os.environ, "LVLM_AUDIT_CACHE": str(scratch / "cache")},
         capture_output=True,
@@ -187,7 +189,12 @@ scenes for every seed (probe seeds {first} to {last}). A cell counts verdicts ov
 - **random weights**: every matrix redrawn as at initialisation.
 - **shuffled blocks**: the decoder's blocks in another order.
 - **zeroed projector**: image features are zero; the language model is whole, the model is blind.
-- **swapped images**: the model is whole, but each question is asked of another scene's image.
+- **swapped images** (`--lvlm-control swapped-image`): the model is whole, but each question is asked of
+  another scene's image, and compared with its own.
+- **blank images** (`--lvlm-control blank-image`): each question is asked of a grey image, and compared with
+  another scene's.
+- **text only** (`--lvlm-control text-only`): each distinct question is asked once, without an image. No check
+  of the image applies: this shows what the language model does by itself.
 
 {table}
 
@@ -244,13 +251,13 @@ def main() -> None:
         for control in options.only:
             for seed in range(options.seeds):
                 scratch = Path(name) / f"{control.replace(' ', '-')}-{seed}"
-                probes = write_probes(scratch / "probes", seed, swapped=control == "swapped images")
+                probes = write_probes(scratch / "probes", seed)
                 damage = DAMAGE[control]
                 model = folder
                 if damage is not None:
                     model = scratch / "model"
                     damaged(folder, model, damage, seed)
-                code, document = audit(model, probes, scratch)
+                code, document = audit(model, probes, scratch, MODES.get(control))
                 results[control].append((code, document))
                 print(f"{control}, seed {seed}: exit {code}; {document['headline']}", flush=True)
                 shutil.rmtree(scratch)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lvlm_audit.document import Verdict as Verdict
     from lvlm_audit.errors import LvlmAuditError as LvlmAuditError
     from lvlm_audit.metrics.curves import Metric as Metric
+    from lvlm_audit.metrics.curves import grounding as grounding
     from lvlm_audit.metrics.curves import image_advantage as image_advantage
     from lvlm_audit.metrics.curves import image_divergence as image_divergence
     from lvlm_audit.metrics.curves import neighbour_divergence as neighbour_divergence
@@ -75,6 +76,7 @@ _HOMES = {
     "errors": ("LvlmAuditError",),
     "metrics.curves": (
         "Metric",
+        "grounding",
         "image_advantage",
         "image_divergence",
         "neighbour_divergence",

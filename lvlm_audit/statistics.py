@@ -327,6 +327,50 @@ def bootstrap_median(
     return Spread(float(low), float(high), confidence, "cluster bootstrap")
 
 
+def bootstrap_difference(
+    one: Floats,
+    two: Floats,
+    *,
+    statistic: Literal["median", "mean"],
+    support: tuple[float, float],
+    confidence: float,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Spread:
+    """Percentile interval of a difference between two independent samples of units, one minus two.
+
+    Both samples are resampled by themselves (Efron & Tibshirani 1993, section 8.3): the units of one
+    are not those of the other.
+
+    Args:
+        one: [n] one value a unit.
+        two: [m] the same of the other sample.
+        statistic: of each sample.
+        support: values that a unit can take, (low, high).
+        confidence: two-sided level.
+        seed: of the resampling.
+        resamples: number of bootstrap replicates.
+
+    Returns:
+        The interval; every difference that the support allows where a sample has fewer than
+        `MIN_IMAGES` units.
+    """
+    if min(one.shape[0], two.shape[0]) < MIN_IMAGES:
+        width = support[1] - support[0]
+        return Spread(-width, width, confidence, "full range")
+    random = np.random.default_rng(seed)
+    reduce = np.median if statistic == "median" else np.mean
+    first, second = (
+        reduce(
+            sample[random.integers(0, sample.shape[0], size=(resamples, sample.shape[0]))], axis=1
+        )
+        for sample in (one, two)
+    )
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(first - second, [tail, 1 - tail])
+    return Spread(float(low), float(high), confidence, "cluster bootstrap")
+
+
 def holm_levels(p_values: Sequence[float], alpha: float, family: int) -> list[float]:
     """The one-sided level at which each member of a family is tested (Holm 1979, step-down).
 

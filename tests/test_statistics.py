@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from lvlm_audit.statistics import (
     MIN_IMAGES,
     ClusterMean,
     ShareOfImages,
+    bootstrap_difference,
     bootstrap_median,
     cluster_mean,
     fold_of,
@@ -275,3 +277,42 @@ def test_an_estimate_says_how_many_images_count() -> None:
     mean = cluster_mean([1.0, 2.0, 3.0], support=(0, 9), seed=0)
     assert isinstance(mean, ClusterMean)
     assert (mean.n, mean.value) == (3, 2.0)
+
+
+class TestBootstrapDifference:
+    @pytest.mark.parametrize("statistic", ["median", "mean"])
+    def test_against_scipy(self, statistic: Literal["median", "mean"]) -> None:
+        random = np.random.default_rng(4)
+        one, two = random.normal(20, 2, 30), random.normal(17, 3, 21)
+        reduce = getattr(np, statistic)
+        theirs = stats.bootstrap(
+            (one, two),
+            lambda a, b, axis: reduce(a, axis=axis) - reduce(b, axis=axis),
+            method="percentile",
+            n_resamples=20_000,
+            rng=1,
+        ).confidence_interval
+        ours = bootstrap_difference(
+            one, two, statistic=statistic, support=(0, 32), confidence=0.95, seed=0
+        )
+        assert ours.low == pytest.approx(theirs.low, abs=0.25)
+        assert ours.high == pytest.approx(theirs.high, abs=0.25)
+
+    def test_too_few_units_on_either_side_give_every_difference_there_is(self) -> None:
+        few, many = np.full(4, 3.0), np.full(9, 3.0)
+        for one, two in ((few, many), (many, few)):
+            spread = bootstrap_difference(
+                one, two, statistic="median", support=(0, 12), confidence=0.95, seed=0
+            )
+            assert (spread.low, spread.high, spread.method) == (-12, 12, "full range")
+
+    @given(st.integers(0, 2**31), st.integers(5, 12), st.integers(5, 12))
+    def test_it_lies_within_what_the_samples_allow(self, seed: int, n: int, m: int) -> None:
+        random = np.random.default_rng(seed)
+        one, two = random.random(n), random.random(m)
+        spread = bootstrap_difference(
+            one, two, statistic="median", support=(0, 1), confidence=0.9, seed=seed, resamples=200
+        )
+        slack = 1e-12
+        assert one.min() - two.max() - slack <= spread.low <= spread.high
+        assert spread.high <= one.max() - two.min() + slack

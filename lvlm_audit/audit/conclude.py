@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from lvlm_audit.audit.classes import compare_classes
+from lvlm_audit.audit.decoder import compare_decoder
 from lvlm_audit.audit.geometry import feature_reading
+from lvlm_audit.audit.grounding import grounding_reading
 from lvlm_audit.audit.last_transition import last_transition
 from lvlm_audit.audit.readings import layer_summaries, probe_readings, stage_reading
 from lvlm_audit.audit.uses import uses
@@ -78,6 +80,8 @@ def conclude(
     )
     terminal = [last_transition(one) for one in (evidence, *others)]
     verdict, headline = _verdict(found)
+    if subject.control:
+        headline = f"Control run ({subject.control}): {headline}"
     return Audit(
         verdict=verdict,
         headline=headline,
@@ -98,6 +102,12 @@ def conclude(
             "seed": seed,
             **(provenance or {}),
         },
+        grounding=grounding_reading(evidence, seed=seed),
+        decoder=(
+            compare_decoder(evidence, stages, divergence=divergence, seed=seed)
+            if evidence.text_answers
+            else None
+        ),
     )
 
 

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from lvlm_audit import __version__
-from lvlm_audit.audit.plan import Need, Progress, Settings
+from lvlm_audit.audit.plan import Kind, Need, Progress, Settings
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.models.aliases import Checkpoint, resolve
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
+from lvlm_audit.probes.controlled import Shown, under_control
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.traces import store
 from lvlm_audit.traces.parts import Parts
-from lvlm_audit.traces.trace import SCHEMA_VERSION, LensName
+from lvlm_audit.traces.trace import NO_IMAGE, SCHEMA_VERSION, LensName
 
 if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel
@@ -39,6 +40,8 @@ class Gathered:
     provenance: Mapping[str, Any]
     resolved: str
     """Hub id or folder name of the checkpoint."""
+    probes: Sequence[Probe] = ()
+    """As they were asked: under a control, what was really shown."""
 
 
 def open_subject(settings: Settings) -> tuple[Checkpoint, bool]:
@@ -88,7 +91,8 @@ def gather(
     """
     if settings.answers == "reference":
         _require_answers(probes)
-    return _Session(settings, checkpoint, probes, on_progress or (lambda *_: None)).gather(needs)
+    shown = under_control(probes, settings.control)
+    return _Session(settings, checkpoint, shown, on_progress or (lambda *_: None)).gather(needs)
 
 
 def _require_answers(probes: Sequence[Probe]) -> None:
@@ -106,7 +110,7 @@ def _require_answers(probes: Sequence[Probe]) -> None:
 class _Session:
     settings: Settings
     checkpoint: Checkpoint
-    probes: Sequence[Probe]
+    shown: Shown
     on_progress: Progress
     _model: HookedModel | None = field(default=None)
     _reused: int = 0
@@ -155,6 +159,7 @@ class _Session:
             },
             resolved=self.checkpoint.hub_id
             or self.checkpoint.source.rstrip("/").rpartition("/")[2],
+            probes=self.shown.probes,
         )
 
     def _parts_key(self, identity: Mapping[str, Any], need: Need) -> str:
@@ -171,7 +176,9 @@ class _Session:
             "transformers": _version("transformers"),
             "trace_schema": SCHEMA_VERSION,
             "model": model_fingerprint(self.checkpoint),
-            "probes": probes_fingerprint(self.probes),
+            "probes": probes_fingerprint(self.shown.probes),
+            # The probes hold what is shown, but not what it is compared with.
+            "control": s.control,
             "device": s.device,
             "dtype": s.dtype,
             "max_new_tokens": s.max_new_tokens,
@@ -201,9 +208,11 @@ class _Session:
 
         model = self._opened()
         started = time.monotonic()
-        items = make(Job(model, self.probes, self.settings, need, done, self.on_progress, parts))
+        job = Job(model, self.shown, self.settings, need, done, self.on_progress, parts)
+        items = make(job)
         seconds = time.monotonic() - started
-        return store.Recording(items, {"subject": _facts(model), "seconds": round(seconds, 3)})
+        facts = {"subject": _facts(model), "seconds": round(seconds, 3), **job.facts}
+        return store.Recording(items, facts)
 
 
 def _facts(model: HookedModel) -> dict[str, Any]:
@@ -225,18 +234,23 @@ def _facts(model: HookedModel) -> dict[str, Any]:
 
 
 def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evidence:
-    def items(kind: Any) -> Any:
+    def items(kind: Kind) -> Any:
         found = recordings.get(Need(lens, kind))
         return () if found is None else tuple(found.items)
 
+    pairs = items("answer pairs")
+    replays = recordings.get(Need(lens, "answer pairs"))
     return Evidence(
         lens,
         items("answers"),
-        items("answer pairs"),
-        items("reference pairs"),
-        items("features"),
-        items("common step"),
-        items("feature maps"),
+        answer_pairs=tuple(p for p in pairs if p.condition != NO_IMAGE),
+        reference_pairs=items("reference pairs"),
+        no_image_pairs=tuple(p for p in pairs if p.condition == NO_IMAGE),
+        no_image_reason="" if replays is None else replays.facts.get("no_image_reason", ""),
+        text_answers=items("text answers"),
+        features=items("features"),
+        common_step=items("common step"),
+        feature_maps=items("feature maps"),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from lvlm_audit.audit.modes import Mode, ScalingName
 from lvlm_audit.errors import UsageError
+from lvlm_audit.probes.controlled import CONTROLS, Control
 from lvlm_audit.spec.check import Check
 from lvlm_audit.traces.trace import DivergenceName, LensName
 
@@ -20,7 +21,13 @@ Answers = Literal["generated", "reference"]
 ANSWERS: tuple[Answers, ...] = get_args(Answers)
 
 Kind = Literal[
-    "answers", "answer pairs", "reference pairs", "features", "common step", "feature maps"
+    "answers",
+    "answer pairs",
+    "reference pairs",
+    "features",
+    "common step",
+    "feature maps",
+    "text answers",
 ]
 """Kinds of recording, each after those that it is made of: what a metric can need, and the states."""
 
@@ -48,6 +55,8 @@ class Settings:
         seed: of resampling; decoding is greedy and needs none.
         trust_remote_code: run code that comes with the checkpoint.
         answers: "generated" by the model, or each probe's own "reference" answer, replayed.
+        control: change what is shown before anything is recorded; None shows the images as they are.
+        compare_llm: ask every prompt without an image too, and compare.
 
     Raises:
         UsageError: a value that cannot be used.
@@ -65,6 +74,8 @@ class Settings:
     seed: int = 0
     trust_remote_code: bool = False
     answers: Answers = "generated"
+    control: Control | None = None
+    compare_llm: bool = False
 
     @property
     def mode(self) -> Mode:
@@ -89,11 +100,28 @@ class Settings:
             raise UsageError(f"--lvlm-batch-size {self.batch_size} is empty; give at least 1.")
         if self.seed < 0:
             raise UsageError(f"--lvlm-seed {self.seed} is negative; give 0 or more.")
+        if self.answers == "reference" and (self.control == "text-only" or self.compare_llm):
+            option = "--lvlm-compare-llm" if self.compare_llm else "--lvlm-control text-only"
+            raise UsageError(
+                f"{option} asks without an image, where reference answers belong to none. Drop "
+                f"--lvlm-answers reference."
+            )
+        if self.control is not None:
+            _member("control", self.control, CONTROLS)
+            if self.compare_llm:
+                raise UsageError(
+                    f"--lvlm-compare-llm compares the model with its images; under --lvlm-control "
+                    f"{self.control} it has none of its own. Drop one of the two."
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One recording that has to exist: a kind, through a lens."""
+    """One recording that has to exist: a kind, through a lens.
+
+    "no-image pairs" are no recording of their own: they share the run with the image, and so the
+    recording, with "answer pairs".
+    """
 
     lens: LensName
     kind: Kind
@@ -101,16 +129,34 @@ class Need:
     """Answers hold `Trace.paper_index`. There is one recording of answers a lens, with it or without."""
 
 
-def plan(checks: Iterable[Check], lens: LensName, *, states: bool = True) -> list[Need]:
+def plan(
+    checks: Iterable[Check],
+    lens: LensName,
+    *,
+    states: bool = True,
+    compare_llm: bool = False,
+) -> list[Need]:
     """The recordings that checks need, base answers first.
 
-    Answers and hidden states through the run's lens are recorded whatever the checks need: stages and
-    report are read off them. Without `states` only answers are.
+    Answers through the run's lens, their replays and hidden states are recorded whatever the checks need:
+    stages, the grounding curve and the report are read off them.
+
+    Args:
+        checks: of the suite.
+        lens: the run's.
+        states: without them only what the checks need is recorded, and answers.
+        compare_llm: whether every prompt is asked without an image too.
     """
-    wanted = {Need(lens, "answers")} | {Need(lens, kind) for kind in STATES if states}
+    wanted = {Need(lens, "answers")}
+    if states:
+        wanted |= {Need(lens, "answer pairs"), *(Need(lens, kind) for kind in STATES)}
+    if compare_llm:
+        wanted.add(Need(lens, "text answers"))
     for check in checks:
-        through = check.lens or lens
-        wanted |= {Need(through, "answers"), Need(through, check.metric.needs)}
+        through, kind = check.lens or lens, check.metric.needs
+        if kind == "no-image pairs":
+            kind = "answer pairs"
+        wanted |= {Need(through, "answers"), Need(through, kind)}
     order = get_args(Kind)
     return sorted(wanted, key=lambda n: (n.lens != lens, n.lens, order.index(n.kind)))
 
@@ -120,7 +166,10 @@ def with_paper_index(needs: Iterable[Need], checks: Iterable[Check], mode: Mode)
     lenses = {mode.lens} if mode.divergence == "paper_index" else set()
     lenses |= {c.lens or mode.lens for c in checks if c.metric.optional == "paper_index"}
     return [
-        dataclasses.replace(n, paper_index=n.kind == "answers" and n.lens in lenses) for n in needs
+        dataclasses.replace(
+            n, paper_index=n.kind in ("answers", "text answers") and n.lens in lenses
+        )
+        for n in needs
     ]
 
 

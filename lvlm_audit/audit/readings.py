@@ -35,6 +35,7 @@ from lvlm_audit.metrics.nodes import (
 from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.stages import NodeEstimate, Stages
+from lvlm_audit.statistics import Spread
 from lvlm_audit.traces.trace import PAPER_INDEX_UNIT, PairedTrace, Trace
 
 THUMBNAIL = 192
@@ -91,9 +92,9 @@ def stage_reading(
                 measured=r.measured,
                 pattern=r.pattern,
                 evidence=r.evidence,
-                critical=_node(r.critical),
-                onset=_node(r.onset),
-                settle=_node(r.settle),
+                critical=node_reading(r.critical),
+                onset=node_reading(r.onset),
+                settle=node_reading(r.settle),
                 mutation_states=list(r.mutation_states),
             )
             for r in stages.by_level.values()
@@ -113,11 +114,7 @@ def layer_summaries(evidence: Evidence) -> list[LayerSummary]:
             continue
         pairs = [(t.asked.cluster, getattr(t, field)[t.eligible]) for t in evidence.traces]
         axis = "transition" if field in _BETWEEN_STATES else "state"
-        found.append(_summary(name, unit, axis, pairs))
-    if evidence.answer_pairs:
-        pairs = [(p.asked.cluster, p.divergence[p.content]) for p in evidence.answer_pairs]
-        name = "grounding: JSD between own image and another probe's"
-        found.append(_summary(name, "bits", "state", pairs))
+        found.append(summarised(name, unit, axis, pairs))
     return [s for s in found if s is not None]
 
 
@@ -132,7 +129,8 @@ def probe_readings(
         critical: the critical layer, from which on leaders are candidates; half the depth where there
             is none, because shallow leaders are noise of the lens.
     """
-    grounding = {p.asked.id: p for p in evidence.answer_pairs}
+    swapped = {p.asked.id: p for p in evidence.answer_pairs}
+    removed = {p.asked.id: p for p in evidence.no_image_pairs}
     images = {p.id: p for p in probes}
     return [
         ProbeReading(
@@ -146,7 +144,8 @@ def probe_readings(
             labels=dict(trace.asked.labels),
             tokens=_tokens(
                 trace,
-                grounding.get(trace.asked.id),
+                swapped.get(trace.asked.id),
+                removed.get(trace.asked.id),
                 trace.blocks // 2 if critical is None else critical,
             ),
             prompt_tokens=trace.asked.prompt_tokens,
@@ -157,7 +156,9 @@ def probe_readings(
     ]
 
 
-def _tokens(trace: Trace, pair: PairedTrace | None, first: int) -> list[TokenReading]:
+def _tokens(
+    trace: Trace, swapped: PairedTrace | None, removed: PairedTrace | None, first: int
+) -> list[TokenReading]:
     nodes = {f: sustained_from(trace.nucleus_mass, f) for f in (ONSET, CRITICAL, SETTLE)}
     saturated = saturation(trace.leader)
     mutated = late_mutations(trace.leader, trace.candidate_ids, trace.candidate_probability)
@@ -174,7 +175,8 @@ def _tokens(trace: Trace, pair: PairedTrace | None, first: int) -> list[TokenRea
             divergence=_list(trace.divergence[t]),
             leaders=[text_of(trace, int(i)) for i in trace.leader[t]],
             leader_probability=_list(trace.top_probs[t, :, 0]),
-            grounding=None if pair is None else _list(pair.divergence[t]),
+            grounding=None if swapped is None else _list(swapped.divergence[t]),
+            without_image=None if removed is None else _list(removed.divergence[t]),
             onset=_state(nodes[ONSET][t]),
             critical=_state(nodes[CRITICAL][t]),
             settle=_state(nodes[SETTLE][t]),
@@ -220,9 +222,10 @@ def margin(trace: Trace, t: int, state: int) -> tuple[int, int, float]:
     return before, after, float(curves[0] - curves[1])
 
 
-def _summary(
+def summarised(
     name: str, unit: str, axis: str, pairs: Iterable[tuple[str, npt.NDArray[Any]]]
 ) -> LayerSummary | None:
+    """Mean over an image's rows, then quartiles over images; None where there is no row."""
     by_image: dict[str, list[npt.NDArray[Any]]] = {}
     for image, rows in pairs:
         rows = rows[~np.isnan(rows).any(axis=1)]
@@ -235,12 +238,17 @@ def _summary(
     return LayerSummary(name, unit, axis, _list(median), _list(low), _list(high))
 
 
-def _node(node: NodeEstimate | None) -> Node | None:
+def node_reading(node: NodeEstimate | None) -> Node | None:
+    """A node as the document records it."""
     if node is None:
         return None
-    s = node.spread
-    interval = None if s is None else Interval(s.low, s.high, s.confidence, s.method)
+    interval = None if node.spread is None else interval_of(node.spread)
     return Node(node.state, interval, rounded(node.iqr), round(node.undefined, 4))
+
+
+def interval_of(spread: Spread) -> Interval:
+    """An interval as the document records it."""
+    return Interval(spread.low, spread.high, spread.confidence, spread.method)
 
 
 def _state(value: float) -> int | None:

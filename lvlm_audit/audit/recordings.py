@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from lvlm_audit.audit.maps import feature_maps
 from lvlm_audit.audit.plan import Kind, Need, Progress, Settings
+from lvlm_audit.errors import LvlmAuditError, ProbesFailed, RecordingError
 from lvlm_audit.models.hooked import HookedModel
-from lvlm_audit.probes.others import distinct_images, other_images
+from lvlm_audit.probes.controlled import Shown, text_questions
+from lvlm_audit.probes.others import Images, distinct_images
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces.common import common_step
 from lvlm_audit.traces.feature_recorder import record_common_step, record_features
 from lvlm_audit.traces.features import FeatureTrace
-from lvlm_audit.traces.paired import iter_pairs
+from lvlm_audit.traces.paired import iter_conditions, iter_pairs
 from lvlm_audit.traces.parts import Parts
 from lvlm_audit.traces.recorder import iter_record, iter_replay
 from lvlm_audit.traces.store import Item, Recording
-from lvlm_audit.traces.trace import PairedTrace, Trace
-
-OTHER_IMAGE = "another probe's image"
+from lvlm_audit.traces.trace import NO_IMAGE, OTHER_IMAGE, PairedTrace, Trace
 
 MAX_ANSWERS = 12
 """Images whose answer's states are kept: 156 MB for 48 tokens of a 7B model."""
@@ -35,21 +35,23 @@ class Job:
 
     Attributes:
         model: opened.
-        probes: to ask.
+        shown: probes to ask, and the images that each is compared with.
         settings: of the run.
         need: lens and kind.
         done: recordings that exist already; answers come before what is made of them.
         on_progress: called while recording.
         parts: what an earlier run left unfinished.
+        facts: filled while recording; kept beside the items.
     """
 
     model: HookedModel
-    probes: Sequence[Probe]
+    shown: Shown
     settings: Settings
     need: Need
     done: Mapping[Need, Recording]
     on_progress: Progress
     parts: Parts
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def progress(self, what: str) -> Callable[[int, int, int], None]:
         """A recorder's progress as the run's."""
@@ -81,54 +83,130 @@ def make(job: Job) -> Items:
 
 
 def _answers(job: Job) -> Items:
-    settings = job.settings
+    if job.settings.control == "text-only":
+        return _without_image(job, job.shown.probes, "--lvlm-control text-only")
+    if job.settings.answers == "generated":
+        return _asked(job, job.shown.probes, "recording answers")
 
     def make(missing: list[int]) -> Iterator[Trace]:
-        probes = [job.probes[i] for i in missing]
-        if settings.answers == "reference":
-            return iter_replay(
-                job.model,
-                probes,
-                lens=job.need.lens,
-                batch_size=settings.batch_size,
-                paper_index=job.need.paper_index,
-                on_progress=job.progress("replaying reference answers"),
-            )
-        return iter_record(
+        return iter_replay(
             job.model,
-            probes,
-            max_new_tokens=settings.max_new_tokens,
+            [job.shown.probes[i] for i in missing],
             lens=job.need.lens,
-            batch_size=settings.batch_size,
+            batch_size=job.settings.batch_size,
             paper_index=job.need.paper_index,
-            on_progress=job.progress("recording answers"),
+            on_progress=job.progress("replaying reference answers"),
         )
 
-    return job.parts.completed(job.probes, make)
+    return job.parts.completed(job.shown.probes, make)
+
+
+def _text_answers(job: Job) -> Items:
+    return _without_image(job, text_questions(job.shown.probes), "--lvlm-compare-llm")
+
+
+def _without_image(job: Job, probes: Sequence[Probe], option: str) -> Items:
+    try:
+        return _asked(job, probes, "recording answers without an image")
+    except LvlmAuditError as error:
+        raise RecordingError(
+            f"{option}: this model could not be asked without an image. {_reason(error)}"
+        ) from error
+
+
+def _reason(error: LvlmAuditError) -> str:
+    """Where every probe fails, it is the model's refusal, and the first probe's says it."""
+    if isinstance(error, ProbesFailed) and len(error.failures) == error.asked:
+        return str(error.failures[0][1])
+    return str(error)
+
+
+def _asked(job: Job, probes: Sequence[Probe], what: str) -> Items:
+    def make(missing: list[int]) -> Iterator[Trace]:
+        return iter_record(
+            job.model,
+            [probes[i] for i in missing],
+            max_new_tokens=job.settings.max_new_tokens,
+            lens=job.need.lens,
+            batch_size=job.settings.batch_size,
+            paper_index=job.need.paper_index,
+            on_progress=job.progress(what),
+        )
+
+    return job.parts.completed(probes, make)
 
 
 def _answer_pairs(job: Job) -> Items:
-    texts = [[int(i) for i in trace.token_ids] for trace in job.answers()]
-    return _pairs(job, texts, "answer")
+    """Each answer under no image and under another one, against one run with its own."""
+    said = {trace.asked.id: [int(i) for i in trace.token_ids] for trace in job.answers()}
+    chosen = [
+        (probe, said[probe.id], other)
+        for probe, other in zip(job.shown.probes, job.shown.others, strict=True)
+        if probe.images
+    ]
+    if not chosen:
+        job.facts["no_image_reason"] = "no probe shows an image that could be taken away"
+        return []
+    both = all(other is not None for _, _, other in chosen)
+    # The pass that reads the answers without an image reads them with another one as well.
+    read_along: dict[str, PairedTrace] = {}
+
+    def make(missing: list[int]) -> Iterator[PairedTrace]:
+        probes, texts, others = zip(*(chosen[i] for i in missing), strict=True)
+        conditions = {NO_IMAGE: [None] * len(probes), **({OTHER_IMAGE: others} if both else {})}
+        for blind, *others_pair in iter_conditions(
+            job.model,
+            probes,
+            texts,
+            conditions,
+            lens=job.need.lens,
+            batch_size=job.settings.batch_size,
+            on_progress=job.progress("replaying answers with other images"),
+        ):
+            read_along.update({pair.asked.id: pair for pair in others_pair})
+            yield blind
+
+    without: Items = []
+    try:
+        without = job.parts.completed(
+            [probe for probe, _, _ in chosen],
+            make,
+            conditions=[[text, NO_IMAGE] for _, text, _ in chosen],
+        )
+    except LvlmAuditError as error:
+        # Some processors insist on an image. That is no failure of the audit; if it was something
+        # else that failed, it fails again with the other images.
+        job.facts["no_image_reason"] = (
+            f"the model could not be asked without an image: {_reason(error)}"
+        )
+    return [*without, *_pairs(job, [(p, t, o) for p, t, o in chosen if o], "answer", read_along)]
 
 
 def _reference_pairs(job: Job) -> Items:
-    return _pairs(job, [probe.answer or None for probe in job.probes], "reference")
+    chosen = [
+        (probe, probe.answer, other)
+        for probe, other in zip(job.shown.probes, job.shown.others, strict=True)
+        if probe.answer and probe.images and other
+    ]
+    return _pairs(job, chosen, "reference", {})
 
 
 def _pairs(
-    job: Job, texts: Sequence[str | list[int] | None], text: Literal["answer", "reference"]
+    job: Job,
+    chosen: Sequence[tuple[Probe, str | list[int], Images]],
+    text: Literal["answer", "reference"],
+    read_along: Mapping[str, PairedTrace],
 ) -> Items:
-    """Each text under its own and other images; probes without either are left out."""
-    chosen = [
-        (probe, said, other)
-        for probe, said, other in zip(job.probes, texts, other_images(job.probes), strict=True)
-        if said is not None and other is not None
-    ]
+    """Each text under its own and other images; those that were read already are taken as they are."""
 
     def make(missing: list[int]) -> Iterator[PairedTrace]:
-        probes, said, images = zip(*(chosen[i] for i in missing), strict=True)
-        return iter_pairs(
+        known = [i for i in missing if chosen[i][0].id in read_along]
+        yield from (read_along[chosen[i][0].id] for i in known)
+        rest = [chosen[i] for i in missing if i not in set(known)]
+        if not rest:
+            return
+        probes, said, images = zip(*rest, strict=True)
+        yield from iter_pairs(
             job.model,
             probes,
             said,
@@ -151,9 +229,9 @@ def _pairs(
 
 def _features(job: Job) -> Items:
     """The states of one answer for each of the first images."""
-    answers = dict(zip((p.id for p in job.probes), job.answers(), strict=True))
-    first = {probe.cluster: probe for probe in reversed(job.probes)}
-    chosen = [p for p in job.probes if first[p.cluster] is p][:MAX_ANSWERS]
+    answers = dict(zip((p.id for p in job.shown.probes), job.answers(), strict=True))
+    first = {probe.cluster: probe for probe in reversed(job.shown.probes)}
+    chosen = [p for p in job.shown.probes if first[p.cluster] is p][:MAX_ANSWERS]
     return record_features(
         job.model,
         chosen,
@@ -165,7 +243,7 @@ def _features(job: Job) -> Items:
 
 def _common_step(job: Job) -> Items:
     """Every image at the step where the answers to the commonest prompt begin to differ."""
-    images = distinct_images(job.probes)[:MAX_COMMON_IMAGES]
+    images = distinct_images(job.shown.probes)[:MAX_COMMON_IMAGES]
     if not images:
         return []
     prompt, prefix = common_step(job.answers())
@@ -192,4 +270,5 @@ _MAKERS: Mapping[Kind, Callable[[Job], Items]] = {
     "features": _features,
     "common step": _common_step,
     "feature maps": _feature_maps,
+    "text answers": _text_answers,
 }

@@ -13,6 +13,7 @@ from lvlm_audit.audit.modes import Mode, ScalingName, mode_name
 from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.document import Audit, Finding, Subject
 from lvlm_audit.errors import TraceError
+from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.suite import Suite
@@ -80,7 +81,7 @@ def audit_model(suite: Suite, settings: Settings, *, on_progress: Progress | Non
     """
     checkpoint, is_demo = open_subject(settings)
     probes = choose_probes(settings, is_demo)
-    needs = plan(suite.checks, settings.lens)
+    needs = plan(suite.checks, settings.lens, compare_llm=settings.compare_llm)
     needs = with_paper_index(needs, suite.checks, settings.mode)
     gathered = gather(settings, needs, checkpoint, probes, on_progress=on_progress)
     evidence = gathered.evidence[settings.lens]
@@ -94,6 +95,8 @@ def audit_model(suite: Suite, settings: Settings, *, on_progress: Progress | Non
         mode=mode_name(settings.mode),
         note=" ".join(filter(None, (DEMO_NOTE if is_demo else "", given_note(evidence.traces)))),
         answers=_answers(evidence.traces),
+        control=settings.control or "",
+        control_note=EXPECTATIONS[settings.control] if settings.control else "",
         **gathered.subject,
     )
     return Judged(
@@ -101,12 +104,12 @@ def audit_model(suite: Suite, settings: Settings, *, on_progress: Progress | Non
         evidence=evidence,
         subject=subject,
         others=[e for lens, e in gathered.evidence.items() if lens != settings.lens],
-        probes=probes,
+        probes=gathered.probes,
         provenance={
             "suite": suite.name,
             "family": len(suite.checks),
             "probe_source": settings.probes.name if settings.probes else "bundled",
-            "probe_count": len(probes),
+            "probe_count": len(gathered.probes),
             **gathered.provenance,
         },
         seed=settings.seed,
@@ -141,6 +144,8 @@ def run(
     reference_pairs: Sequence[PairedTrace] = (),
     features: Sequence[FeatureTrace] = (),
     common_step: Sequence[FeatureTrace] = (),
+    no_image_pairs: Sequence[PairedTrace] = (),
+    text_answers: Sequence[Trace] = (),
     model: str = "traces",
     divergence: DivergenceName = "jsd",
     scaling: ScalingName = "none",
@@ -155,6 +160,8 @@ def run(
         reference_pairs: paired replays of reference answers.
         features: states of answers (`record_features`); without them the feature level is not measured.
         common_step: states of many images at one step (`record_common_step`).
+        no_image_pairs: paired replays of the answers without an image: the grounding curve.
+        text_answers: each distinct prompt, asked without an image: compared with the answers.
         model: what the document calls the model.
         divergence: what is read and shown between neighbouring states.
         scaling: how the report's heat maps are scaled.
@@ -182,9 +189,11 @@ def run(
         tuple(traces),
         tuple(answer_pairs),
         tuple(reference_pairs),
-        tuple(features),
-        tuple(common_step),
-        tuple(feature_maps(features, common_step)),
+        no_image_pairs=tuple(no_image_pairs),
+        text_answers=tuple(text_answers),
+        features=tuple(features),
+        common_step=tuple(common_step),
+        feature_maps=tuple(feature_maps(features, common_step)),
     )
     subject = Subject(
         model=model,

@@ -13,6 +13,7 @@ from lvlm_audit.document.audit import SCHEMA, SCHEMA_VERSION, Audit, Subject
 from lvlm_audit.document.calibration import Calibration, Floor
 from lvlm_audit.document.classes import ClassComparison, ClassMeasure, ClassValue
 from lvlm_audit.document.comparison import Comparison, Difference
+from lvlm_audit.document.decoder import DecoderComparison, SideDifference
 from lvlm_audit.document.features import CommonStep, FeatureReading, Plane, StateMap
 from lvlm_audit.document.findings import (
     Bound,
@@ -23,6 +24,7 @@ from lvlm_audit.document.findings import (
     Stage,
     Verdict,
 )
+from lvlm_audit.document.grounding import GroundingReading, Quantity
 from lvlm_audit.document.plain import rounded
 from lvlm_audit.document.probes import ProbeReading, TokenReading
 from lvlm_audit.document.stages import (
@@ -45,11 +47,13 @@ __all__ = [
     "ClassValue",
     "CommonStep",
     "Comparison",
+    "DecoderComparison",
     "Difference",
     "Eligibility",
     "FeatureReading",
     "Finding",
     "Floor",
+    "GroundingReading",
     "Interval",
     "LayerSummary",
     "Level",
@@ -57,8 +61,10 @@ __all__ = [
     "Nomination",
     "Plane",
     "ProbeReading",
+    "Quantity",
     "Reversal",
     "Severity",
+    "SideDifference",
     "Stage",
     "StageReading",
     "StateMap",

@@ -10,8 +10,10 @@ from typing import Any
 
 from lvlm_audit.document.classes import ClassComparison
 from lvlm_audit.document.comparison import Comparison
+from lvlm_audit.document.decoder import DecoderComparison
 from lvlm_audit.document.features import FeatureReading
 from lvlm_audit.document.findings import Finding, Verdict
+from lvlm_audit.document.grounding import GroundingReading
 from lvlm_audit.document.plain import build, plain
 from lvlm_audit.document.probes import ProbeReading
 from lvlm_audit.document.stages import LayerSummary, StageReading
@@ -50,6 +52,10 @@ class Subject:
     """Name of this lens, divergence and scaling together, e.g. "paper"; empty where they have none."""
     answers: str = "generated"
     """"generated" by the model, or "given": reference answers that were replayed."""
+    control: str = ""
+    """Control that the run was made under ("text-only", "blank-image", "swapped-image"); else empty."""
+    control_note: str = ""
+    """What the control does, and what a reader should expect of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,8 @@ class Audit:
     classes: ClassComparison | None = None
     features: FeatureReading | None = None
     """None where no states were recorded."""
+    grounding: GroundingReading | None = None
+    decoder: DecoderComparison | None = None
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
 

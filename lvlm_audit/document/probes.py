@@ -42,6 +42,8 @@ class TokenReading:
     paper_index: list[float] | None = None
     """[L] the published code's divergence between neighbouring states, nats per vocabulary entry;
     None where it was not recorded."""
+    without_image: list[float] | None = None
+    """[S] JSD between its own image and no image, bits; None where not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lvlm_audit.traces.trace import PairedTrace, Trace
 
 Curve = npt.NDArray[np.floating[Any]]
-Needs = Literal["answers", "answer pairs", "reference pairs"]
+Needs = Literal["answers", "answer pairs", "no-image pairs", "reference pairs", "text answers"]
 
 _SMALLEST = float(np.log2(np.finfo(np.float32).tiny))
 """log2 of the smallest normal float32, -126."""
@@ -85,6 +85,9 @@ image_divergence = Metric(
     "answer pairs",
     lambda p: p.divergence,
     support=_SHARE,
+)
+grounding = Metric(
+    "JSD between own image and no image", "bits", "no-image pairs", lambda p: p.divergence
 )
 image_advantage = Metric(
     "log2 likelihood ratio of the reference answer, own image over another probe's",

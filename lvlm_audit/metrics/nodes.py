@@ -38,7 +38,7 @@ def late_start(blocks: int) -> int:
 
 
 def sustained_from(
-    curve: Floats, fraction: float, ends: Ints | None = None
+    curve: Floats, fraction: float, ends: Ints | None = None, *, min_peak: float = MIN_PEAK
 ) -> npt.NDArray[np.float64]:
     """First state from which a curve stays at or above a fraction of its peak.
 
@@ -46,9 +46,10 @@ def sustained_from(
         curve: [T, S] values >= 0, normally the nucleus mass G_j.
         fraction: of each row's own peak.
         ends: [T] one past the last state that counts, for peak and stay; S for every row by default.
+        min_peak: a curve that never reaches this has no nodes; the default is a probability.
 
     Returns:
-        [T] states as floats; NaN where the peak is below `MIN_PEAK` or the curve does not end above.
+        [T] states as floats; NaN where the peak is below `min_peak` or the curve does not end above.
     """
     states = curve.shape[1]
     last = np.full(len(curve), states) if ends is None else ends
@@ -58,7 +59,7 @@ def sustained_from(
     # One past the last state that counts and lies below.
     after = np.where(below, np.arange(1, states + 1)[None, :], 0).max(axis=1)
     state = after.astype(np.float64)
-    state[(state >= last) | (peak[:, 0] < MIN_PEAK)] = np.nan
+    state[(state >= last) | (peak[:, 0] < min_peak)] = np.nan
     return np.asarray(state, dtype=np.float64)
 
 

@@ -90,6 +90,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="audit the model's own answers (default), or replay each probe's answer",
     )
     group.addoption(
+        "--lvlm-control",
+        choices=("text-only", "blank-image", "swapped-image"),
+        help="take the image away, blank it or swap it before anything is recorded",
+    )
+    group.addoption(
+        "--lvlm-compare-llm",
+        action="store_true",
+        help="ask every prompt without an image too, and compare the stages",
+    )
+    group.addoption(
         "--lvlm-trust-remote-code",
         action="store_true",
         help="run code that comes with the checkpoint; only for checkpoints that you trust",

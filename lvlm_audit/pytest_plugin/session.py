@@ -77,6 +77,8 @@ class AuditSession:
             seed=option("--lvlm-seed"),
             trust_remote_code=option("--lvlm-trust-remote-code"),
             answers=option("--lvlm-answers"),
+            control=option("--lvlm-control"),
+            compare_llm=option("--lvlm-compare-llm"),
         )
 
     def finding(self, name: str) -> Finding:

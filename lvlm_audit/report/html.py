@@ -91,6 +91,7 @@ def _environment() -> Environment:
         node=words.node_words,
         interval=words.interval_words,
         counted=words.counted,
+        evidence=words.evidence_words,
     )
     environment.globals.update(
         marks=words.VERDICT_MARKS,

@@ -9,16 +9,30 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lvlm_audit.document import Audit, Finding, Severity, Stage, StageReading, Verdict
+from lvlm_audit.document import (
+    Audit,
+    DecoderComparison,
+    Finding,
+    GroundingReading,
+    Severity,
+    Stage,
+    StageReading,
+    Verdict,
+)
 from lvlm_audit.report.ribbon import STAGE_KEYS, Band, stage_starts
 from lvlm_audit.report.select import urgency
 from lvlm_audit.report.words import (
     VERDICT_MARKS,
+    change,
     clip,
     counted,
+    evidence_words,
     figures,
     instrument,
+    node_words,
+    number,
     ranges,
+    share,
     token,
     visible,
 )
@@ -89,10 +103,13 @@ def summary(
     images = len({probe.cluster for probe in audit.probes})
     say.line(
         f"{model}, {counted(subject.blocks, 'block')}, {_one(subject.lens, 30)} lens, "
-        f"{counted(len(audit.probes), 'probe')} on {counted(images, 'image')}"
+        f"{counted(len(audit.probes), 'probe')} {evidence_words(images, subject.control)}"
     )
     if (subject.divergence, subject.scaling) != ("jsd", "none"):
         say.line(f"read    {_one(instrument(subject), 100)}")
+    if subject.control:
+        say.line((f"Control: {_one(subject.control, 60)}.", "bold yellow"))
+        say.line(_one(subject.control_note, 900))
     if subject.is_demo:
         say.line(("This is the demo model: its findings say nothing about yours.", "bold yellow"))
         say.line("Audit your own with --lvlm-model MODEL.")
@@ -103,6 +120,10 @@ def summary(
     _stages(audit.stages, say)
     if audit.classes is not None:
         say.line(f"classes {_one(audit.classes.summary, 240)}")
+    if audit.grounding is not None:
+        say.line(f"image   {_one(_grounding(audit.grounding), 200)}")
+    if audit.decoder is not None:
+        _decoder(audit.decoder, say)
     if audit.findings:
         console.print(_table(sorted(audit.findings, key=urgency), say))
     else:
@@ -160,6 +181,28 @@ def _stages(stages: StageReading, say: _Speaker) -> None:
         f"        {pattern} · critical layer {critical} · "
         f"mutation layers {ranges(stages.mutation_layers)}"
     )
+
+
+def _grounding(found: GroundingReading) -> str:
+    if not found.measured or found.enters is None or found.left_at_last is None:
+        return found.words
+    return (
+        f"enters at state {node_words(found.enters)}; {share(found.left_at_last.value)} of the peak left "
+        f"at the end ({found.ungrounded} of {found.tokens} content tokens ungrounded)"
+    )
+
+
+def _decoder(found: DecoderComparison, say: _Speaker) -> None:
+    """Two lines: what the decoder alone shows, and how far the critical layers are apart."""
+    alone = found.stages
+    pattern = "nothing" if alone is None else _one(alone.pattern, 60)
+    say.line(f"no img  {pattern} · decoder alone, {counted(found.prompts, 'distinct prompt')}")
+    for one in found.differences:
+        if one.name == "critical (probability)":
+            ends = one.interval
+            within = "" if ends is None else f" [{number(ends.low)}, {number(ends.high)}]"
+            apart = f"{change(one.difference, one.unit)}{within} {_one(one.unit, 20)}"
+            say.line(f"        critical layer, with images minus without: {apart}")
 
 
 def _cell(found: list[Band], state: int, plain: bool) -> tuple[str, str]:

@@ -37,7 +37,9 @@ from lvlm_audit.report.curves import (
     spark,
     token_chart,
 )
+from lvlm_audit.report.decoder import DecoderView, decoder_view
 from lvlm_audit.report.maps import MapView, map_view
+from lvlm_audit.report.overlay import Overlay, overlay
 from lvlm_audit.report.raster import trusted_image
 from lvlm_audit.report.ribbon import STAGE_KEYS, Ribbon, band_words, ribbon, stage_starts
 from lvlm_audit.report.select import select, urgency
@@ -120,6 +122,7 @@ class ProbeView:
     chart: TokenChart | None
     heat: HeatMap | None
     grounding: TokenChart | None
+    grounding_title: str
     tokens: list[TokenView]
     left_out: int
     states: int
@@ -173,6 +176,8 @@ class Page:
     tokens: int
     instrument: str
     differences: list[DifferenceView]
+    grounding: Overlay | None
+    decoder: DecoderView | None
     provenance: list[tuple[str, str]]
     anatomy: list[tuple[str, str]]
     created: str | None
@@ -263,6 +268,15 @@ def page(audit: Audit) -> Page:
             _difference(one, units.get(one.check, ""))
             for one in (audit.comparison.differences if audit.comparison else [])
         ],
+        grounding=(
+            overlay(
+                "Divergence from the run with its own image",
+                [(curve.name, curve) for curve in audit.grounding.curves],
+            )
+            if audit.grounding is not None
+            else None
+        ),
+        decoder=decoder_view(audit),
         provenance=_rows(audit.provenance),
         anatomy=_rows(audit.subject.anatomy),
         created=created if isinstance(created, str) else None,
@@ -313,6 +327,7 @@ def _probe(
     probe: ProbeReading, audit: Audit, place: int, images: list[str], between: Shown
 ) -> ProbeView:
     drawn = probe.tokens[:MAX_TOKENS]
+    removed = any(token.without_image for token in drawn)
     return ProbeView(
         probe=probe,
         anchor=f"probe-{place}",
@@ -321,7 +336,18 @@ def _probe(
         labels=_rows(probe.labels, 20),
         chart=token_chart(probe, audit.stages),
         heat=heat_map(probe, between),
-        grounding=token_chart(probe, audit.stages, lambda token: token.grounding, "bits", 230),
+        grounding=token_chart(
+            probe,
+            audit.stages,
+            (lambda token: token.without_image) if removed else (lambda token: token.grounding),
+            "bits",
+            230,
+        ),
+        grounding_title=(
+            "Grounding: divergence when its image is taken away"
+            if removed
+            else "Grounding: divergence when another probe's image is shown"
+        ),
         tokens=[TokenView(one, spark(one), leaders(one)) for one in drawn],
         left_out=len(probe.tokens) - len(drawn),
         states=max((len(one.leaders) for one in drawn), default=0),

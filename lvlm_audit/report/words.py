@@ -199,6 +199,13 @@ def instrument(subject: Subject) -> str:
     return (f"{subject.mode} mode: " if subject.mode else "") + ", ".join(parts)
 
 
+def evidence_words(count: int, control: str) -> str:
+    """How many units of statistics there are: "on 48 images", or prompts where a control hides those."""
+    if control in ("text-only", "blank-image"):
+        return f"with {counted(count, 'distinct prompt')}"
+    return f"on {counted(count, 'image')}"
+
+
 def interval_words(interval: Interval) -> str:
     """How an interval was made: "95 % Wilson interval, not adjusted for the family"."""
     adjusted = "adjusted" if interval.adjusted else "not adjusted"

@@ -24,6 +24,10 @@ class Evidence:
         features: states of some answers; no check reads them, stages and report do.
         common_step: states of every image at one step.
         feature_maps: pictures of both.
+        no_image_pairs: paired replays of the answers without any image; empty when not possible.
+        no_image_reason: why there are none, where the model said so; else empty.
+        text_answers: one for each distinct prompt, asked without any image; for comparing the model
+            with the language model inside it.
     """
 
     lens: LensName
@@ -33,9 +37,17 @@ class Evidence:
     features: Sequence[FeatureTrace] = ()
     common_step: Sequence[FeatureTrace] = ()
     feature_maps: Sequence[FeatureMap] = ()
+    no_image_pairs: Sequence[PairedTrace] = ()
+    no_image_reason: str = ""
+    text_answers: Sequence[Trace] = ()
 
     def items(self, needs: Needs) -> Sequence[Item]:
         """The recordings of one kind."""
-        if needs == "answers":
-            return self.traces
-        return self.answer_pairs if needs == "answer pairs" else self.reference_pairs
+        kinds: dict[Needs, Sequence[Item]] = {
+            "answers": self.traces,
+            "answer pairs": self.answer_pairs,
+            "no-image pairs": self.no_image_pairs,
+            "reference pairs": self.reference_pairs,
+            "text answers": self.text_answers,
+        }
+        return kinds[needs]

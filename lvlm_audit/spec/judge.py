@@ -204,6 +204,8 @@ def _why_nothing(check: Check, items: Sequence[Item], recorded: int) -> str:
         return {
             "answers": "no answer was recorded",
             "answer pairs": "there is no second image to compare with",
+            "no-image pairs": "no probe has an image, or the model cannot be asked without one",
+            "text answers": "no prompt was asked without an image",
             "reference pairs": "no probe has a reference answer and a second image to compare with",
         }[check.metric.needs]
     if recorded and check.holds_for.of != "mean" and type(check.property).__name__ == "Plateau":

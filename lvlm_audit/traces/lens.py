@@ -9,7 +9,7 @@ Rows of one token stay together: [n, S, d] is n tokens at S = L + 1 states, stat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -146,32 +146,39 @@ class Lens:
         return {**reduce_token(y, bench, emitted, distractor), "paper_index": index}
 
     @torch.inference_mode()
-    def compare(
-        self, base: Tensor, other: Tensor, emitted: Tensor
-    ) -> tuple[FloatArray, FloatArray]:
-        """Two runs of the same tokens, read together.
+    def compare(self, runs: Sequence[Tensor], emitted: Tensor) -> tuple[FloatArray, FloatArray]:
+        """Runs of the same tokens, read together: the first against each of the others.
 
         Args:
-            base: [n, S, d] states of the first run; some of the last ones will do, down to S = 1.
-            other: [n, S, d] the same states of the second.
-            emitted: [n] ids both runs were made to say.
+            runs: R tensors [n, S, d] of the same states; some of the last ones will do, down to S = 1.
+            emitted: [n] ids that all runs were made to say.
 
         Returns:
-            [n, S] JSD between the runs' distributions at each state, bits, and [2, n] log2 of the
-            emitted token's probability at state L.
+            [R-1, n, S] JSD between the first run's distribution and each other's at each state, bits,
+            and [R, n] log2 of the emitted token's probability at state L in each run.
         """
-        n, depth = base.shape[:2]
-        divergence = np.empty((n, depth), np.float32)
-        surprise = np.empty((2, n), np.float32)
-        # Runs are interleaved, so that both of a token are in one chunk.
-        both = torch.stack([base, other], dim=1).flatten(0, 1)
-
-        for chunk, logits in self._chunks(both, 2):
-            for i, token in enumerate(range(chunk.start // 2, chunk.stop // 2)):
-                p, q = (torch.log_softmax(logits[2 * i + run], -1) for run in (0, 1))
-                at = int(emitted[token])
-                surprise[:, token] = float(p[-1, at]) / LN2, float(q[-1, at]) / LN2
-                divergence[token] = _sliced_jsd(p.exp_(), q.exp_()).cpu().numpy()
+        count = len(runs)
+        n, depth = runs[0].shape[:2]
+        divergence = np.empty((count - 1, n, depth), np.float32)
+        surprise = np.empty((count, n), np.float32)
+        # Runs are interleaved, so that all of a token are in one chunk; a piece at a time, because
+        # a copy of every state of every run would be larger than the logits of a chunk.
+        step = max(1, self.chunk_tokens * self.states // depth // count)
+        for start in range(0, n, step):
+            piece = torch.stack([run[start : start + step] for run in runs], dim=1).flatten(0, 1)
+            for chunk, logits in self._chunks(piece, count):
+                for i in range(len(logits) // count):
+                    token = start + chunk.start // count + i
+                    at = int(emitted[token])
+                    first = torch.empty(0)
+                    for run in range(count):
+                        p = torch.log_softmax(logits[count * i + run], -1)
+                        surprise[run, token] = float(p[-1, at]) / LN2
+                        p.exp_()
+                        if run == 0:
+                            first = p
+                        else:
+                            divergence[run - 1, token] = _sliced_jsd(first, p).cpu().numpy()
         return divergence, surprise
 
     def _chunks(self, states: Tensor, multiple: int) -> Iterator[tuple[slice, Tensor]]:

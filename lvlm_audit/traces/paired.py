@@ -1,12 +1,12 @@
-"""The paired recorder: one text under two conditions, read together.
+"""The paired recorder: one text under two conditions or more, read together.
 
-Both runs are forced to say the same tokens, so any difference between their distributions comes from
-the condition: another probe's image, no image, other weights.
+All runs are forced to say the same tokens, so any difference between their distributions comes from
+the condition: another probe's image, or no image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -106,66 +106,85 @@ def iter_pairs(
             raised after all were tried.
         UsageError: the sequences differ in length.
     """
-    others = [p.showing(_several(i)) for p, i in zip_equal(probes, other_images)]
-    zip_equal(texts, probes)
-    return _pairs(
-        model,
+    for (pair,) in iter_conditions(
         model,
         probes,
-        others,
         texts,
-        condition,
-        text,
-        lens,
-        last_state_only,
-        batch_size,
-        on_progress,
-    )
+        {condition: other_images},
+        text=text,
+        lens=lens,
+        last_state_only=last_state_only,
+        batch_size=batch_size,
+        on_progress=on_progress,
+    ):
+        yield pair
 
 
-def _pairs(
-    base: HookedModel,
-    other: HookedModel,
+def iter_conditions(
+    model: HookedModel,
     probes: Sequence[Probe],
-    changed: Sequence[Probe],
     texts: Sequence[str | Sequence[int]],
-    condition: str,
-    text: Literal["answer", "reference"],
-    lens: LensName,
-    last_state_only: bool,
-    batch_size: int,
-    on_progress: OnProgress | None,
-) -> Iterator[PairedTrace]:
-    reader = Lens(base.anatomy, lens)
+    conditions: Mapping[str, Sequence[ImageSource | Sequence[ImageSource] | None]],
+    *,
+    text: Literal["answer", "reference"] = "answer",
+    lens: LensName = "normed",
+    last_state_only: bool = False,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    on_progress: OnProgress | None = None,
+) -> Iterator[tuple[PairedTrace, ...]]:
+    """`iter_pairs` for several conditions at once: the run with the probe's own images is shared.
+
+    Args:
+        model: as in `iter_pairs`; so are all arguments that are not named here.
+        conditions: what a run changed -> per probe its image or images; None asks without.
+
+    Yields:
+        Per probe, in order, one paired trace for each condition.
+
+    Raises:
+        ProbesFailed, UsageError: as `iter_pairs`.
+    """
+    shown = [
+        [p.showing(_several(i)) for p, i in zip_equal(probes, images)]
+        for images in conditions.values()
+    ]
+    zip_equal(texts, probes)
+    reader = Lens(model.anatomy, lens)
     read = slice(-1, None) if last_state_only else slice(None)
-    words = Texts(base)
+    words = Texts(model)
     failures: Failures = []
 
     def ids_of(i: int) -> list[int]:
         said = texts[i]
         return (
-            answer_ids(base, probes[i], said) if isinstance(said, str) else [int(j) for j in said]
+            answer_ids(model, probes[i], said) if isinstance(said, str) else [int(j) for j in said]
         )
 
     found = aligned(probes, ids_of, failures)
     said = [ids for _, ids in found]
     asked = [probes[i] for i, _ in found]
-    others = [changed[i] for i, _ in found]
+    changed = [[row[i] for i, _ in found] for row in shown]
     tokens = 0
 
-    def make(here: slice) -> list[PairedTrace | LvlmAuditError]:
+    def states(here: slice, others: Sequence[Probe]) -> Tensor:
+        """A changed probe may not share a batch with another."""
+        rows: list[Tensor] = []
+        for group in batches(others[here], batch_size):
+            start = here.start + len(rows)
+            rows += forced_states(model, group, said[start : start + len(group)])[0]
+        return torch.cat(rows)[:, read]
+
+    def make(here: slice) -> list[tuple[PairedTrace, ...] | LvlmAuditError]:
         nonlocal tokens
         batch = asked[here]
-        first, prompts = forced_states(base, batch, said[here])
-        second: list[Tensor] = []
-        for group in batches(others[here], batch_size):
-            start = here.start + len(second)
-            second += forced_states(other, group, said[start : start + len(group)])[0]
+        # The changed runs first: a processor that refuses them does so before anything costs time.
+        others = [states(here, row) for row in changed]
+        own, prompts = forced_states(model, batch, said[here])
         ids = np.array([i for row in said[here] for i in row], np.int64)
         divergence, surprise = reader.compare(
-            torch.cat(first)[:, read], torch.cat(second)[:, read], torch.from_numpy(ids)
+            [torch.cat(own)[:, read], *others], torch.from_numpy(ids)
         )
-        made: list[PairedTrace | LvlmAuditError] = []
+        made: list[tuple[PairedTrace, ...] | LvlmAuditError] = []
         start = 0
         for probe, prompt, row in zip(batch, prompts, said[here], strict=True):
             rows = slice(start, start + len(row))
@@ -173,16 +192,19 @@ def _pairs(
             pieces = words.pieces(row)
             try:
                 made.append(
-                    PairedTrace(
-                        asked=remembered(probe, prompt),
-                        lens=lens,
-                        condition=condition,
-                        text=text,
-                        token_ids=ids[rows],
-                        token_texts=pieces,
-                        token_classes=words.classes(pieces, row, probe.prompt),
-                        divergence=divergence[rows],
-                        log2_probability=np.ascontiguousarray(surprise[:, rows]),
+                    tuple(
+                        PairedTrace(
+                            asked=remembered(probe, prompt),
+                            lens=lens,
+                            condition=condition,
+                            text=text,
+                            token_ids=ids[rows],
+                            token_texts=pieces,
+                            token_classes=words.classes(pieces, row, probe.prompt),
+                            divergence=np.ascontiguousarray(divergence[k, rows]),
+                            log2_probability=np.ascontiguousarray(surprise[[0, k + 1], rows]),
+                        )
+                        for k, condition in enumerate(conditions)
                     )
                 )
             except TraceError as error:

@@ -187,6 +187,11 @@ class Trace:
         return reasons
 
 
+OTHER_IMAGE = "another probe's image"
+NO_IMAGE = "no image"
+"""Conditions of the second run of a pair."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PairedTrace:
     """The same text replayed twice under two conditions, reduced together.
@@ -198,7 +203,7 @@ class PairedTrace:
     asked: Asked
     lens: LensName
     condition: str
-    """What the second run changed, e.g. "another probe's image"."""
+    """What the second run changed: `OTHER_IMAGE`, `NO_IMAGE`, or another tool's own words."""
     text: Literal["answer", "reference"]
     """Which text both runs were forced to say."""
     token_ids: IntArray

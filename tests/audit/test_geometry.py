@@ -13,6 +13,7 @@ from lvlm_audit.audit.plan import Need, Settings
 from lvlm_audit.audit.recordings import Job, make
 from lvlm_audit.document import Audit
 from lvlm_audit.models.opening import hook
+from lvlm_audit.probes.controlled import under_control
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.traces.features import FeatureMap
@@ -105,7 +106,7 @@ class TestRecording:
         model = hook(*tiny_models.llava(blocks=9, width=32))
         job = Job(
             model,
-            [*probes, *more],
+            under_control([*probes, *more], None),
             Settings(max_new_tokens=3),
             Need("normed", "answers"),
             {},

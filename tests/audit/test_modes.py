@@ -79,6 +79,11 @@ class TestPlan:
         both = asked(Mode(), dataclasses.replace(CHECK, lens="raw"))
         assert both == [("normed", False), ("raw", True)]
 
+    def test_answers_without_an_image_hold_it_where_the_run_reads_it(self):
+        for mode in (PAPER, Mode("raw")):
+            last = with_paper_index(plan([], mode.lens, compare_llm=True), [], mode)[-1]
+            assert (last.kind, last.paper_index) == ("text answers", mode is PAPER)
+
     def test_replays_are_the_same_recording_in_any_mode(self):
         for mode in (PAPER, Mode("raw")):
             for need in self.needs(mode, *lvlm_audit.suite().checks):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from lvlm_audit import suite
+from lvlm_audit import grounding, suite
 from lvlm_audit.audit.plan import Need, Settings, plan
 from lvlm_audit.errors import UsageError
 from lvlm_audit.probes.others import other_images
@@ -23,12 +25,19 @@ class TestPlan:
         ]
 
     def test_answers_through_the_runs_lens_are_always_there_and_first(self):
-        assert plan([], "normed") == [Need("normed", "answers"), *STATES]
-        assert plan(suite("paper").checks, "normed") == [
-            Need("normed", "answers"),
-            *STATES,
-            Need("raw", "answers"),
-        ]
+        always = [Need("normed", "answers"), Need("normed", "answer pairs"), *STATES]
+        assert plan([], "normed") == always
+        assert plan(suite("paper").checks, "normed") == [*always, Need("raw", "answers")]
+
+    def test_answers_without_an_image_are_recorded_on_request_and_last(self):
+        assert plan([], "raw", compare_llm=True)[-1] == Need("raw", "text answers")
+
+    def test_replays_without_an_image_share_the_run_with_the_image(self):
+        check = dataclasses.replace(suite("grounding").checks[0], metric=grounding)
+        assert plan([check], "normed") == plan([], "normed")
+        assert Need("raw", "answer pairs") in plan(
+            [dataclasses.replace(check, lens="raw")], "normed"
+        )
 
     def test_states_can_be_left_out(self):
         assert plan([], "normed", states=False) == [Need("normed", "answers")]
@@ -54,6 +63,8 @@ class TestSettings:
             ({"device": "gpu"}, "--lvlm-device 'gpu' is not a device"),
             ({"max_new_tokens": 0}, "--lvlm-max-new-tokens 0 records nothing"),
             ({"batch_size": 0}, "--lvlm-batch-size 0 is empty"),
+            ({"control": "dark"}, "--lvlm-control 'dark' is not one of text-only, blank-image"),
+            ({"control": "blank-image", "compare_llm": True}, "Drop one of the two"),
             ({"seed": -1}, "--lvlm-seed -1 is negative"),
         ],
     )

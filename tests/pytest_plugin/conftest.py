@@ -39,7 +39,7 @@ def lab(pytester: pytest.Pytester, cache: Path, monkeypatch: pytest.MonkeyPatch)
 
     def record(session: Any, need: Need, done: Any, parts: Any) -> store.Recording:
         (made.states if need.kind in STATES else made.recorded).append(need)
-        items = [made.answer(p) for p in session.probes] if need.kind == "answers" else []
+        items = [made.answer(p) for p in session.shown.probes] if need.kind == "answers" else []
         subject = {
             "architecture": "ByHand", "blocks": 12, "width": 8, "vocabulary": 99,
             "dtype": "float32", "device": "cpu", "anatomy": {},

@@ -19,7 +19,8 @@ QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 _IMPORTS = """
 from lvlm_audit import (
-    Check, Kept, Rise, Severity, Stage, Value, at_least, image_divergence, token_probability
+    Check, Kept, Rise, Severity, Stage, Value, at_least, grounding, image_advantage,
+    image_divergence, token_probability,
 )
 """
 _CHECK = """
@@ -40,6 +41,12 @@ KINDS = {
     "allowed": _RISES.format(0.9) + ", allow_inconclusive=True",
     "nothing": "metric=image_divergence, property=Kept(), tokens='content', "
     "holds_for=at_least(0.5, of='images')",
+    "informs": "metric=image_advantage, property=Value(), tokens='content', "
+    "holds_for=at_least(0.1, of='mean')",
+    "matters": "metric=image_divergence, property=Value(), tokens='content', "
+    "holds_for=at_least(0.0001, of='mean')",
+    "grounded": "metric=grounding, property=Value(), tokens='content', "
+    "holds_for=at_least(0.0001, of='mean')",
     "raw": _RISES.format(0.3) + ", lens='raw'",
 }
 """What a check of each kind finds on eight answers that rise to 0.9."""

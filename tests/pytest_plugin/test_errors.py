@@ -91,7 +91,7 @@ class TestModel:
         refused(project)
         project.answer = answer
         assert project.run().ret == 0
-        assert len(project.recorded) == 2
+        assert [n.kind for n in project.recorded] == ["answers", "answers", "answer pairs"]
 
 
 class TestProbes:

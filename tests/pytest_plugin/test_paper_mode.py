@@ -126,4 +126,7 @@ def test_what_agrees_with_the_mode_may_be_said_again(lab):
     result = lab.run("--lvlm-mode", "paper", "--lvlm-lens", "raw", "--lvlm-json", "a.json")
     # The hand-made answers hold no index: the message says how to record it.
     assert result.ret != pytest.ExitCode.USAGE_ERROR
-    assert [(n.lens, n.kind, n.paper_index) for n in lab.recorded] == [("raw", "answers", True)]
+    assert [(n.lens, n.kind, n.paper_index) for n in lab.recorded] == [
+        ("raw", "answers", True),
+        ("raw", "answer pairs", False),
+    ]

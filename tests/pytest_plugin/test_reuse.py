@@ -9,13 +9,16 @@ import pytest
 
 from tests.pytest_plugin.lab import STATES, pictures
 
+EVERY_RUN = ["answers", "answer pairs"]
+"""Kinds of recording that stages, the grounding curve and the report need."""
+
 
 @pytest.fixture
 def recorded(lab):
     """A project that was audited once."""
     lab.checks("check_a.py", "passes", "warns")
     _, audit = lab.audit()
-    assert [n.kind for n in lab.recorded] == ["answers"]
+    assert [n.kind for n in lab.recorded] == EVERY_RUN
     assert audit["provenance"]["traces_reused"] is False
     assert [n.kind for n in lab.states] == list(STATES)
     lab.recorded.clear()
@@ -51,7 +54,7 @@ def test_nor_does_a_run_that_only_judges_otherwise(recorded):
 def test_what_was_changed_is_recorded_again(recorded, change):
     change(recorded.path)
     _, audit = recorded.audit()
-    assert [n.kind for n in recorded.recorded] == ["answers"]
+    assert [n.kind for n in recorded.recorded] == EVERY_RUN
     assert audit["provenance"]["traces_reused"] is False
 
 
@@ -75,6 +78,9 @@ def test_weights_of_the_same_size_and_time_are_told_apart_by_their_file(recorded
         ["--lvlm-batch-size", "3"],
         ["--lvlm-lens", "raw"],
         ["--lvlm-trust-remote-code"],
+        ["--lvlm-control", "text-only"],
+        ["--lvlm-control", "blank-image"],
+        ["--lvlm-control", "swapped-image"],
     ],
 )
 def test_another_setting_is_recorded_for_itself(recorded, arguments):
@@ -82,7 +88,7 @@ def test_another_setting_is_recorded_for_itself(recorded, arguments):
     plain = recorded.answer
     recorded.answer = lambda p: dataclasses.replace(plain(p), lens=lens)
     recorded.run(*arguments)
-    assert [n.kind for n in recorded.recorded] == ["answers"]
+    assert [n.kind for n in recorded.recorded] == EVERY_RUN
     recorded.recorded.clear()
     recorded.run(*arguments)
     recorded.run()
@@ -95,7 +101,7 @@ def test_a_prompt_is_recorded_for_itself(lab):
         lines = [f'{{"image": "photos/photo{i}.png", "prompt": "{prompt}"}}\n' for i in range(6)]
         (lab.path / "p.jsonl").write_text("".join(lines))
         lab.run("--lvlm-probes", "p.jsonl")
-    assert len(lab.recorded) == 2
+    assert [n.kind for n in lab.recorded] == EVERY_RUN * 2
 
 
 def test_moving_the_model_and_the_pictures_records_nothing_again(recorded):
@@ -106,9 +112,9 @@ def test_moving_the_model_and_the_pictures_records_nothing_again(recorded):
 
 
 def test_a_check_that_needs_more_records_only_that(recorded):
-    recorded.checks("check_a.py", "passes", "nothing")
+    recorded.checks("check_a.py", "passes", "informs")
     recorded.run()
-    assert [n.kind for n in recorded.recorded] == ["answer pairs"]
+    assert [n.kind for n in recorded.recorded] == ["reference pairs"]
 
 
 def test_a_damaged_store_says_what_to_delete(recorded):
@@ -131,7 +137,7 @@ def test_under_xdist_the_controller_records_and_writes_and_findings_are_the_same
     )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     # The model of this test can only be asked in this process: no worker has asked it.
-    assert [n.kind for n in lab.recorded] == ["answers", "answer pairs"]
+    assert [n.kind for n in lab.recorded] == EVERY_RUN
     counts = ("1 failed", "1 passed", "1 not applicable", "1 warned", "1 inconclusive")
     assert all(count in result.outlines[-1] for count in counts)
     assert audit["provenance"]["family"] == 5

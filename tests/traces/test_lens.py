@@ -246,17 +246,22 @@ def test_the_default_chunk_is_bounded_for_any_vocabulary() -> None:
     assert Lens(anatomy(), chunk_bytes=1).chunk_tokens == 1
 
 
-def test_two_runs_are_read_together() -> None:
+def test_runs_are_read_together() -> None:
     made = anatomy()
-    base, other = walk(5, 0), walk(5, 1)
+    runs = [walk(5, seed) for seed in range(3)]
     emitted = torch.arange(5)
-    divergence, log2 = Lens(made).compare(base, other, emitted)
-    p, q = (np.exp(expected(made, states)) for states in (base, other))
-    exact = [[reference.jsd(p[i, j], q[i, j]) for j in range(L + 1)] for i in range(5)]
+    divergence, log2 = Lens(made).compare(runs, emitted)
+    p, *others = (np.exp(expected(made, states)) for states in runs)
+    exact = [
+        [[reference.jsd(p[i, j], q[i, j]) for j in range(L + 1)] for i in range(5)] for q in others
+    ]
     np.testing.assert_allclose(divergence, exact, rtol=1e-4, atol=1e-6)
-    own = np.log2([[r[i, -1, i] for i in range(5)] for r in (p, q)])
+    own = np.log2([[r[i, -1, i] for i in range(5)] for r in (p, *others)])
     np.testing.assert_allclose(log2, own, rtol=1e-4, atol=1e-5)
-    same, _ = Lens(made).compare(base, base, emitted)
+    # One token a chunk, and two runs at a time: the same numbers.
+    small, _ = Lens(made, chunk_bytes=1).compare(runs[::2], emitted)
+    np.testing.assert_allclose(small[0], divergence[1], atol=1e-6)
+    same, _ = Lens(made).compare([runs[0], runs[0]], emitted)
     assert (same == 0).all()
 
 

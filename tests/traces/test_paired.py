@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import jensenshannon
 from scipy.special import log_softmax
 
 from lvlm_audit.errors import RecordingError, UsageError
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import hook
+from lvlm_audit.probes.controlled import text_questions
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces.alignment import reference_ids
-from lvlm_audit.traces.paired import record_pairs
+from lvlm_audit.traces.paired import iter_conditions, record_pairs
+from lvlm_audit.traces.recorder import record
 from tests import reference, tiny_models
 
 TEXTS = [[40, 41, 42], [50, 51], [60, 61, 62, 63]]
@@ -76,13 +79,52 @@ def test_the_same_image_makes_no_difference(llava: HookedModel) -> None:
 
 
 def test_no_image_is_a_condition_too(llava: HookedModel) -> None:
-    probes = tiny_models.probes(2)
-    (pair, _) = record_pairs(llava, probes, TEXTS[:2], [None, None], condition="without image")
-    blind = Probe("x", probes[0].prompt, None, "c")
-    p, q = (distributions(llava, asked, TEXTS[0]) for asked in (probes[0], blind))
-    assert pair.divergence[0, -1] == pytest.approx(
-        reference.jsd(np.exp(p[0, -1]), np.exp(q[0, -1])), rel=1e-2
-    )
+    """The grounding curve: two calls of transformers and SciPy's divergence, at every state."""
+    probes = tiny_models.probes(3)
+    pairs = record_pairs(llava, probes, TEXTS, [None] * 3, condition="no image")
+    for pair, probe, text in zip(pairs, probes, TEXTS, strict=True):
+        blind = Probe("x", probe.prompt, None, "c")
+        p, q = (np.exp(distributions(llava, asked, text)) for asked in (probe, blind))
+        exact = jensenshannon(p, q, base=2, axis=-1) ** 2
+        np.testing.assert_allclose(pair.divergence[:, 1:], exact[:, 1:], rtol=5e-3, atol=1e-5)
+
+
+def test_conditions_share_one_run_and_give_what_single_pairs_give(llava: HookedModel) -> None:
+    probes = tiny_models.probes(3)
+    others = [probes[(i + 1) % 3].image for i in range(3)]
+    conditions = {"another": others, "none": [None] * 3}
+    singles = {
+        name: record_pairs(llava, probes, TEXTS, images, condition=name)
+        for name, images in conditions.items()
+    }
+    calls: list[int] = []
+    handle = llava.model.register_forward_hook(lambda *_: calls.append(1))
+    together = list(iter_conditions(llava, probes, TEXTS, conditions))
+    handle.remove()
+    assert len(calls) == 3
+    for k, name in enumerate(conditions):
+        for one, two in zip([pairs[k] for pairs in together], singles[name], strict=True):
+            assert one.condition == two.condition == name
+            np.testing.assert_allclose(one.divergence, two.divergence, atol=1e-6)
+            np.testing.assert_allclose(one.log2_probability, two.log2_probability, atol=1e-5)
+
+
+def test_text_answers_are_what_generate_says_without_pixels(llava: HookedModel) -> None:
+    asked = text_questions([*tiny_models.probes(3), *tiny_models.probes(3)])
+    assert len(asked) == 3
+    for probe, trace in zip(asked, record(llava, asked, max_new_tokens=6), strict=True):
+        inputs = llava.inputs([probe])
+        assert "pixel_values" not in inputs
+        assert not llava.image_token_ids & set(inputs["input_ids"][0].tolist())
+        model: Any = llava.model
+        ids = model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            max_new_tokens=6,
+            do_sample=False,
+        )
+        start = inputs["input_ids"].shape[1]
+        assert trace.token_ids.tolist() == ids[0, start:].tolist()
 
 
 @pytest.mark.parametrize("family", ["qwen2.5-vl", "idefics3", "internvl", "paligemma"])
