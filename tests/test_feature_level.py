@@ -199,6 +199,35 @@ class TestGuitar:
         assert (found.pattern, found.neck, found.fan_out) == (INCONCLUSIVE, None, None)
         assert "4 images are too few" in found.evidence
 
+    def test_the_feature_level_is_read_off_the_images_where_they_fan_out(self) -> None:
+        answers = [features(fanning(k, state=13), f"p{k}") for k in range(6)]
+        alone = find_stages(features=answers).by_level["feature"]
+        assert alone.pattern == NO_PATTERN
+        both = find_stages(features=answers, common_step=self.images(12))
+        level = both.by_level["feature"]
+        assert (level.pattern, both.critical_layer) == (FAN_OUT, 7)
+        assert (level.critical.spread.low, level.critical.spread.high) == (7, 7)
+        # What the tokens of single answers do is said as well.
+        assert level.evidence.startswith("A guitar")
+        assert alone.evidence in level.evidence
+
+    def test_and_off_the_tokens_where_they_do_not(self) -> None:
+        together = fanning(0, tokens=8, state=13)
+        step = [features(together[k : k + 1], f"p{k}") for k in range(8)]
+        answers = [features(fanning(k, state=5), f"p{k}") for k in range(6)]
+        level = find_stages(features=answers, common_step=step).by_level["feature"]
+        assert (level.pattern, level.critical_state) == (FAN_OUT, 5)
+        assert "Images at one step: No guitar" in level.evidence
+        only = find_stages(common_step=step)
+        assert (only.pattern, only.critical_layer, only.blocks) == (NO_PATTERN, None, 12)
+        few = find_stages(common_step=step[:4])
+        assert (few.pattern, few.critical_layer) == (INCONCLUSIVE, None)
+
+    def test_a_common_step_of_another_model_is_refused(self) -> None:
+        answers = [features(fanning(0), "a")]
+        with pytest.raises(TraceError, match="9 blocks, the rest 12"):
+            find_stages(features=answers, common_step=self.images(8, blocks=9, state=5))
+
     def test_one_image_that_goes_astray_is_no_guitar(self) -> None:
         states = np.repeat(fanning(0, tokens=1, state=13), 8, axis=0)
         states = states + 0.01 * np.random.default_rng(0).normal(size=states.shape)

@@ -33,7 +33,7 @@ HUES = ("#1b6ca8", "#c44e00", "#5b8c2a", "#8a3d99")
 
 def save(figure: plt.Figure, path: Path) -> None:
     """Writes an SVG without a date, so that an unchanged figure is an unchanged file."""
-    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight", dpi=110)
     plt.close(figure)
 
 
@@ -45,7 +45,7 @@ def candidates(tokens: Sequence[tuple[str, TokenReading, TokenReading]], path: P
         path: SVG to write.
     """
     figure, grid = plt.subplots(
-        len(tokens), 2, figsize=(8, 2.3 * len(tokens)), sharey=True, squeeze=False
+        len(tokens), 2, figsize=(9, 2.5 * len(tokens)), sharey=True, squeeze=False
     )
     for row, (title, *lenses) in zip(grid, tokens, strict=True):
         for axes, lens, token in zip(row, ("normed lens", "raw lens"), lenses, strict=True):
@@ -53,11 +53,12 @@ def candidates(tokens: Sequence[tuple[str, TokenReading, TokenReading]], path: P
             for hue, rival in zip(HUES[1:], token.rivals, strict=False):
                 axes.plot(rival["probability"], color=hue, lw=1, label=_quoted(rival["text"]))
             axes.set(ylim=(-0.02, 1.02), title=f"{title}, {lens}")
-            axes.legend(frameon=False, fontsize=8, loc="upper left")
+            axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     for axes in grid[-1]:
         axes.set_xlabel("state")
     for axes in grid[:, 0]:
         axes.set_ylabel("probability")
+    figure.tight_layout()
     save(figure, path)
 
 
@@ -122,14 +123,21 @@ def maps(pictures: Sequence[tuple[str, Plane]], path: Path) -> None:
         pictures: (title, picture).
         path: SVG to write.
     """
-    figure, grid = plt.subplots(1, len(pictures), figsize=(3.1 * len(pictures), 3.0), squeeze=False)
-    for axes, (title, plane) in zip(grid[0], pictures, strict=True):
+    rows = (len(pictures) + 1) // 2
+    figure, grid = plt.subplots(
+        rows, 2, figsize=(7.5, 3.4 * rows), squeeze=False, layout="constrained"
+    )
+    for axes in grid.flat[len(pictures) :]:
+        axes.set_visible(False)
+    for axes, (title, plane) in zip(grid.flat, pictures, strict=False):
         depth = np.arange(len(plane.x[0]))
         for x, y in zip(plane.x, plane.y, strict=True):
-            axes.plot(x, y, color="#999999", lw=0.4, zorder=1)
-            dots = axes.scatter(x, y, c=depth, s=9, cmap="viridis", zorder=2)
+            # Hundreds of points are smaller as a picture.
+            axes.plot(x, y, color="#999999", lw=0.4, zorder=1, rasterized=True)
+            dots = axes.scatter(x, y, c=depth, s=9, cmap="viridis", zorder=2, rasterized=True)
         axes.set(title=title, xticks=[], yticks=[], aspect="equal")
-    figure.colorbar(dots, ax=grid[0].tolist(), label="state", shrink=0.8)
+        axes.spines[:].set_visible(False)
+    figure.colorbar(dots, ax=grid, label="state", shrink=0.6)
     save(figure, path)
 
 

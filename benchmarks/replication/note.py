@@ -10,7 +10,15 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.replication import figures
-from lvlm_audit.document import Audit, Interval, LayerSummary, Level, Node, ProbeReading
+from lvlm_audit.document import (
+    Audit,
+    ClassMeasure,
+    Interval,
+    LayerSummary,
+    Level,
+    Node,
+    ProbeReading,
+)
 
 SHARP = 0.25
 """A rise is called sharp if the median token passes from onset to settle within this share of the depth."""
@@ -86,28 +94,28 @@ def _values(normed: Audit, paper: Audit) -> dict[str, Any]:
             for part in (moves[:third], moves[third : 2 * third], moves[2 * third : -1])
         ],
         "quiet": QUIET,
-        "terminal_notes": list(
-            dict.fromkeys(n for n in (normed.stages.terminal_note, paper.stages.terminal_note) if n)
-        ),
+        "terminal": {one.lens: one for a in (normed, paper) for one in a.stages.terminal},
         "features": normed.features,
         "feature_level": levels.get("feature"),
         "levels": [(a.subject.lens, one) for a in (normed, paper) for one in a.stages.levels],
         "agree": normed.stages.levels_agree,
         "classes": normed.classes,
         "mutation": mutation,
-        "oftener": [
-            c.kind
-            for c in (mutation.classes if mutation else ())
-            if c.differs and _up(c.difference)
-        ],
+        "flat": _oftener(mutation),
         "decoder": normed.decoder,
         "grounding": normed.grounding,
-        "claims": list(_claims(normed, levels, width, float(np.median(moves[2 * third : -1])))),
+        "claims": list(
+            _claims(normed, levels, width, float(np.median(moves[2 * third : -1])), mutation)
+        ),
     }
 
 
 def _claims(
-    audit: Audit, levels: Mapping[str, Level], width: float | None, late: float
+    audit: Audit,
+    levels: Mapping[str, Level],
+    width: float | None,
+    late: float,
+    mutation: ClassMeasure | None,
 ) -> Iterator[tuple[str, str, bool | None]]:
     """What the paper says, what is seen here, and whether they agree; None: cannot be said."""
     blocks = audit.stages.blocks
@@ -131,10 +139,20 @@ def _claims(
     if step is not None:
         guitar = None if step.pattern == "inconclusive" else step.fan_out is not None
         yield "many images share a neck and fan out", step.pattern, guitar
+    names = {
+        "punctuation": "punctuation mutates late less often than content words",
+        "copied": "words copied from the prompt do, too",
+    }
+    for kind, holds in _oftener(mutation).items():
+        seen = "beyond its interval" if holds else "not beyond its interval"
+        yield names[kind], seen, holds
     alone = audit.decoder.stages if audit.decoder is not None else None
     if alone is not None:
-        unclear = None if alone.pattern == "inconclusive" else alone.pattern == "no such pattern"
-        yield "the language model alone shows no clear stages", alone.pattern, unclear
+        # What the model with images does not show either is no difference between the two.
+        clear = {"three stages", "rise and plateau"}
+        seen = f"with images: {level.pattern}; without: {alone.pattern}"
+        differ = None if level.pattern not in clear else alone.pattern not in clear
+        yield "stages are clear with images, and not in the language model alone", seen, differ
 
 
 def _draw(normed: Audit, paper: Audit, values: Mapping[str, Any], folder: Path) -> None:
@@ -176,13 +194,31 @@ def _draw(normed: Audit, paper: Audit, values: Mapping[str, Any], folder: Path) 
 
 
 def examples(audit: Audit) -> Iterator[tuple[str, ProbeReading, int]]:
-    """The last content token of the first right answer and of the first wrong one."""
-    for title, right in (("right", True), ("wrong", False)):
-        for probe in audit.probes:
-            places = [i for i, t in enumerate(probe.tokens) if t.eligible and t.kind == "content"]
-            if probe.reference and places and (_said(probe) == probe.reference.strip()) is right:
-                yield title, probe, places[-1]
-                break
+    """A wrong answer's first wrong token, if it is a content word, and the last content word of a right one.
+
+    The right answer is one to a question of the same kind, where the probes say what kind they are.
+    """
+    answered = [p for p in audit.probes if p.reference]
+    wrong = next(((p, t) for p in answered if (t := _first_wrong(p)) is not None), None)
+    kind = wrong[0].labels.get("kind") if wrong is not None else None
+    for probe in answered:
+        places = [i for i, t in enumerate(probe.tokens) if t.eligible and t.kind == "content"]
+        alike = kind is None or probe.labels.get("kind") == kind
+        if places and alike and _said(probe) == str(probe.reference).strip():
+            yield "right", probe, places[-1]
+            break
+    if wrong is not None:
+        yield "wrong", *wrong
+
+
+def _first_wrong(probe: ProbeReading) -> int | None:
+    """Where the answer leaves the reference, if a content word does it."""
+    said = ""
+    for t, token in enumerate(probe.tokens):
+        said += token.text
+        if not str(probe.reference).startswith(said.lstrip()):
+            return t if token.eligible and token.kind == "content" else None
+    return None
 
 
 def _example(title: str, probe: ProbeReading, t: int) -> dict[str, Any]:
@@ -207,8 +243,15 @@ def _longest(audit: Audit) -> ProbeReading:
     return max(audit.probes, key=lambda p: sum(t.eligible for t in p.tokens))
 
 
-def _up(difference: float | None) -> bool:
-    return difference is not None and difference > 0
+def _oftener(mutation: ClassMeasure | None) -> dict[str, bool]:
+    """Of the classes that the paper calls flat: do content words mutate more often, beyond the interval?"""
+    if mutation is None:
+        return {}
+    return {
+        c.kind: c.differs and (c.difference or 0.0) > 0
+        for c in mutation.classes
+        if c.kind in ("punctuation", "copied") and c.observed is not None
+    }
 
 
 def _layer(audit: Audit, name: str) -> LayerSummary:

@@ -75,6 +75,7 @@ def conclude(
     stages = find_stages(
         evidence.traces,
         features=evidence.features or None,
+        common_step=evidence.common_step,
         divergence_name=divergence,
         seed=seed,
     )

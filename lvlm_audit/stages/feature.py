@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -22,6 +22,7 @@ from lvlm_audit.stages.readings import (
     NOT_MEASURED,
     Floats,
     LevelReading,
+    NodeEstimate,
 )
 from lvlm_audit.stages.summary import Images
 from lvlm_audit.statistics import MIN_IMAGES, Spread
@@ -39,12 +40,20 @@ MIN_SUPPORT = 0.8
 
 
 def feature_level(
-    features: Features, blocks: int | None, confidence: float, seed: int
+    features: Features | None,
+    common_step: Sequence[FeatureTrace] | None,
+    blocks: int | None,
+    confidence: float,
+    seed: int,
 ) -> tuple[LevelReading, int]:
-    """The feature level of recordings or of an array.
+    """The feature level: the state where images or tokens fan out (METHOD.md).
+
+    The paper's critical layer is the border of the images' guitar, so it is read off the images where
+    they fan out, and off the tokens of single answers where they do not.
 
     Args:
         features: as `find_stages` takes them.
+        common_step: as `find_stages` takes them.
         blocks: L of the other levels, if there are any.
         confidence: of the interval.
         seed: of the resampling.
@@ -55,6 +64,36 @@ def feature_level(
     Raises:
         TraceError: several depths, or an array that is not [images, L+1] of finite numbers.
     """
+    tokens, depth = None, blocks
+    if features is not None:
+        tokens, depth = _token_level(features, blocks, confidence, seed)
+    if not common_step:
+        assert tokens is not None
+        assert depth is not None
+        return tokens, depth
+    found = guitar(common_step, confidence=confidence, seed=seed)
+    own = len(found.spread) - 1
+    # Tokens that could not be measured have no depth of their own.
+    if depth and depth != own:
+        raise TraceError(
+            f"find_stages: the common step has {own} blocks, the rest {depth}. Give one model's."
+        )
+    return _joined(tokens, found), own
+
+
+def _joined(tokens: LevelReading | None, images: Guitar) -> LevelReading:
+    if images.fan_out is not None:
+        node = NodeEstimate(float(images.fan_out), images.fan_out_spread, None, 0.0)
+        evidence = images.evidence if tokens is None else f"{images.evidence} {tokens.evidence}"
+        return LevelReading("feature", FAN_OUT, evidence, critical=node)
+    if tokens is None or not tokens.measured:
+        return LevelReading("feature", images.pattern, images.evidence)
+    return replace(tokens, evidence=f"{tokens.evidence} Images at one step: {images.evidence}")
+
+
+def _token_level(
+    features: Features, blocks: int | None, confidence: float, seed: int
+) -> tuple[LevelReading, int]:
     recorded = _recorded(features)
     if recorded is not None:
         _, curves = token_spread(recorded)

@@ -33,6 +33,7 @@ from lvlm_audit.stages.readings import (
     TokenNodes,
 )
 from lvlm_audit.stages.summary import Images
+from lvlm_audit.traces.features import FeatureTrace
 from lvlm_audit.traces.trace import DivergenceName, Trace
 
 DEPARTURE = 0.3
@@ -63,6 +64,7 @@ def find_stages(
     divergence: npt.ArrayLike | None = None,
     clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
     features: Features | None = None,
+    common_step: Sequence[FeatureTrace] | None = None,
     divergence_name: DivergenceName = "jsd",
     confidence: float = 0.95,
     seed: int = 0,
@@ -81,8 +83,10 @@ def find_stages(
             Values below zero, which no divergence has, are taken for noise around zero.
         clusters: [N] image of each row; without it every row counts as an image of its own.
         features: states of answers, as from `record_features`, or the spread of each image's tokens
-            [images, L+1] (`stages.token_spread`); beside traces or arrays, or alone. Without it the feature
-            level is not measured.
+            [images, L+1] (`stages.token_spread`); beside traces or arrays, or alone.
+        common_step: states of many images at one step, as from `record_common_step`. The feature level is
+            read off these images where they fan out, else off `features`; without either it is not
+            measured.
         divergence_name: of traces, which divergence the distribution level reads: JSD, or the published
             code's `paper_index` where it was recorded. Every test on this level is relative to the
             curve's own early height, so the unit does not matter.
@@ -99,16 +103,16 @@ def find_stages(
     if traces is not None:
         if probability is not None or divergence is not None or clusters is not None:
             raise TraceError("find_stages takes traces or arrays, not both.")
-        return _from_traces(traces, features, divergence_name, confidence, seed)
+        return _from_traces(traces, features, common_step, divergence_name, confidence, seed)
     curve = None if probability is None else matrix("probability", probability, "N, L+1")
     jsd = None if divergence is None else np.maximum(matrix("divergence", divergence, "N, L"), 0)
     given = curve if curve is not None else jsd
     if given is None:
-        if features is None:
+        if features is None and not common_step:
             raise TraceError(
                 "find_stages needs traces, probability and/or divergence arrays, or features."
             )
-        return _from_features(features, confidence, seed)
+        return _from_features(features, common_step, confidence, seed)
     of = np.arange(len(given)) if clusters is None else np.asarray(clusters)
     paired = curve is None or jsd is None or curve.shape == (jsd.shape[0], jsd.shape[1] + 1)
     if of.shape != (len(given),) or not paired:
@@ -120,11 +124,26 @@ def find_stages(
     blocks = given.shape[1] - (curve is not None)
     images = Images(of, blocks, confidence, seed)
     needs = Needs(to_the_end=settled_run(blocks), between=MIN_STAGE - 1)
-    return _stages(curve, jsd, images, needs, name="Probability", features=features)
+    feature = _feature(features, common_step, images)
+    return _stages(curve, jsd, images, needs, name="Probability", feature=feature)
 
 
-def _from_features(features: Features, confidence: float, seed: int) -> Stages:
-    level, blocks = feature_level(features, None, confidence, seed)
+def _feature(
+    features: Features | None, common_step: Sequence[FeatureTrace] | None, images: Images
+) -> LevelReading | None:
+    """The feature level beside the others; None where nothing of it was given."""
+    if features is None and not common_step:
+        return None
+    return feature_level(features, common_step, images.blocks, images.confidence, images.seed)[0]
+
+
+def _from_features(
+    features: Features | None,
+    common_step: Sequence[FeatureTrace] | None,
+    confidence: float,
+    seed: int,
+) -> Stages:
+    level, blocks = feature_level(features, common_step, None, confidence, seed)
     nothing = np.empty(0)
     not_measured = {
         name: LevelReading(name, NOT_MEASURED, "This level was not measured.")
@@ -144,6 +163,7 @@ def _from_features(features: Features, confidence: float, seed: int) -> Stages:
 def _from_traces(
     traces: Sequence[Trace],
     features: Features | None,
+    common_step: Sequence[FeatureTrace] | None,
     divergence_name: DivergenceName,
     confidence: float,
     seed: int,
@@ -180,7 +200,7 @@ def _from_traces(
         Needs(run, run),
         name="Nucleus mass",
         mutated=mutated,
-        features=features,
+        feature=_feature(features, common_step, images),
     )
 
 
@@ -192,7 +212,7 @@ def _stages(
     *,
     name: str,
     mutated: Bools | None = None,
-    features: Features | None = None,
+    feature: LevelReading | None = None,
 ) -> Stages:
     """Read every level; `mutated` holds what leaders say where there are leaders."""
     blocks = images.blocks
@@ -205,8 +225,8 @@ def _stages(
         level: LevelReading(level, NOT_MEASURED, "This level was not measured.")
         for level in ("probability", "distribution", "feature")
     }
-    if features is not None:
-        by_level["feature"], _ = feature_level(features, blocks, images.confidence, images.seed)
+    if feature is not None:
+        by_level["feature"] = feature
     bursts: Bools | None = None
     if jsd is not None:
         collapse, bursts = _collapse_and_bursts(jsd, earliest)
