@@ -43,7 +43,7 @@ def audit(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite."""
-    package(session, "test")
+    package(session, "test", "docs")
     session.run("pytest", "tests/", *session.posargs)
 
 
@@ -68,6 +68,14 @@ def bench(session: nox.Session) -> None:
     package(session)
     session.run("lvlm-audit", "demo")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Audit the demo model and write docs/replication.md with its figures."""
+    package(session, "docs")
+    session.run("lvlm-audit", "demo")
+    session.run("python", "-m", "benchmarks.replication", *session.posargs)
 
 
 @nox.session(name="demo-model")

@@ -143,7 +143,9 @@ def _claims(
         "punctuation": "punctuation mutates late less often than content words",
         "copied": "words copied from the prompt do, too",
     }
-    for kind, holds in _oftener(mutation).items():
+    flat = _oftener(mutation)
+    for kind in (one for one in names if one in flat):
+        holds = flat[kind]
         seen = "beyond its interval" if holds else "not beyond its interval"
         yield names[kind], seen, holds
     alone = audit.decoder.stages if audit.decoder is not None else None
@@ -223,7 +225,12 @@ def _first_wrong(probe: ProbeReading) -> int | None:
 
 def _example(title: str, probe: ProbeReading, t: int) -> dict[str, Any]:
     token = probe.tokens[t]
+    said = "".join(one.text for one in probe.tokens[:t]).lstrip()
+    wanted = str(probe.reference)[len(said) :].split()[:1] if title == "wrong" else []
+    led = [j for j, leader in enumerate(token.leaders) if wanted and leader.strip() == wanted[0]]
     return {
+        "wanted": wanted[0] if wanted else "",
+        "led": led,
         "title": title,
         "prompt": probe.prompt,
         "answer": _said(probe),
