@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from lvlm_audit import __version__
-from lvlm_audit.audit.plan import Kind, Need, Progress, Settings
+from lvlm_audit.audit.plan import STATES, Kind, Need, Progress, Settings
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.models.aliases import Checkpoint, resolve
@@ -137,7 +137,7 @@ class _Session:
         # Under xdist several workers want the same recording: the first makes it, the rest read it.
         with FileLock(traces_folder / f"{store.key(identity)[:32]}.lock"):
             for need in needs:
-                folder = traces_folder / store.key({**identity, **dataclasses.asdict(need)})
+                folder = traces_folder / store.key({**identity, **_named(need)})
                 if store.exists(folder):
                     recordings[need] = store.load(folder)
                     self._reused += 1
@@ -165,7 +165,7 @@ class _Session:
     def _parts_key(self, identity: Mapping[str, Any], need: Need) -> str:
         """Of everything but the probe set: a part belongs to its own probe, whatever the others are."""
         rest = {name: value for name, value in identity.items() if name != "probes"}
-        return store.key({**rest, **dataclasses.asdict(need)})
+        return store.key({**rest, **_named(need)})
 
     def _identity(self) -> dict[str, Any]:
         """Everything that determines the recordings; their content key."""
@@ -231,6 +231,12 @@ def _facts(model: HookedModel) -> dict[str, Any]:
             "as read": model.anatomy.describe(),
         },
     }
+
+
+def _named(need: Need) -> dict[str, Any]:
+    """A need as a part of the store's key. States are what they are before any lens reads them."""
+    lens = None if need.kind in STATES else need.lens
+    return {**dataclasses.asdict(need), "lens": lens}
 
 
 def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evidence:

@@ -95,6 +95,14 @@ def test_another_setting_is_recorded_for_itself(recorded, arguments):
     assert recorded.recorded == []
 
 
+def test_states_are_recorded_once_for_every_lens(recorded):
+    plain = recorded.answer
+    recorded.answer = lambda p: dataclasses.replace(plain(p), lens="raw")
+    recorded.run("--lvlm-lens", "raw")
+    assert [n.kind for n in recorded.recorded] == EVERY_RUN
+    assert recorded.states == []
+
+
 def test_a_prompt_is_recorded_for_itself(lab):
     lab.checks("check_a.py", "passes")
     for prompt in ("What is it?", "What was it?"):
