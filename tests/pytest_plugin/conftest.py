@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scipy.special  # noqa: F401
 
 # Imported here, so that runs inside this process find them loaded and leave them so.
 import lvlm_audit.audit.run
