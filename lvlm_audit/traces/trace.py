@@ -15,6 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
+from lvlm_audit.traces.validation import (
+    check_candidates,
+    check_shapes,
+    check_sums,
+    check_values,
+)
 
 SCHEMA_VERSION = 1
 
@@ -224,9 +230,6 @@ class PairedTrace:
         return np.array([c is TokenClass.CONTENT for c in self.token_classes], dtype=bool)
 
 
-# Rounding of a float32 sum over a vocabulary; anything beyond is a defect, not noise.
-_SLACK = 1e-4
-
 _SHAPES: dict[type, dict[str, tuple[str, ...]]] = {
     Trace: {
         "token_ids": ("T",),
@@ -253,18 +256,6 @@ _SHAPES: dict[type, dict[str, tuple[str, ...]]] = {
         "log2_probability": ("2", "T"),
     },
 }
-_WITHIN_ONE = frozenset(
-    {
-        "probability",
-        "divergence",
-        "jsd_to_final",
-        "nucleus_mass",
-        "top_probs",
-        "candidate_probability",
-        "distractor",
-    }
-)
-_NOT_NEGATIVE = frozenset({"rank", "entropy", "kl_to_final", "paper_index"})
 
 
 def array_fields(cls: type[Trace] | type[PairedTrace]) -> tuple[str, ...]:
@@ -274,87 +265,23 @@ def array_fields(cls: type[Trace] | type[PairedTrace]) -> tuple[str, ...]:
 
 def _validate(trace: Trace | PairedTrace) -> None:
     where = f"trace of probe {trace.asked.id!r}"
-    sizes: dict[str, int] = {"T": len(trace.token_texts), "2": 2}
-    if sizes["T"] == 0:
+    if len(trace.token_texts) == 0:
         raise TraceError(
             f"{where}: the answer has no tokens. Raise max_new_tokens or drop the probe."
         )
-    if len(trace.token_classes) != sizes["T"]:
+    if len(trace.token_classes) != len(trace.token_texts):
         raise TraceError(
-            f"{where}: {len(trace.token_classes)} token_classes for {sizes['T']} token_texts."
+            f"{where}: {len(trace.token_classes)} token_classes for {len(trace.token_texts)} token_texts."
         )
     if trace.lens not in LENSES:
         raise TraceError(f"{where}: lens {trace.lens!r} is not one of {', '.join(LENSES)}.")
-    for name, dims in _SHAPES[type(trace)].items():
-        array = getattr(trace, name)
-        if array is None:
-            continue
-        if not isinstance(array, np.ndarray) or array.ndim != len(dims):
-            raise TraceError(
-                f"{where}: {name} must be an array [{', '.join(dims)}], "
-                f"not {getattr(array, 'shape', type(array).__name__)}."
-            )
-        for dim, size in zip(dims, array.shape, strict=True):
-            if dim == "L":
-                dim, size = "S", size + 1
-            if sizes.setdefault(dim, size) != size:
-                raise TraceError(
-                    f"{where}: {name} has shape {array.shape}, but [{', '.join(dims)}] "
-                    f"should have {dim} = {sizes[dim]} as in the other fields."
-                )
-        _validate_values(where, name, array)
+    shapes = _SHAPES[type(trace)]
+    arrays = {name: getattr(trace, name) for name in shapes if getattr(trace, name) is not None}
+    check_shapes(where, arrays, shapes, {"T": len(trace.token_texts), "2": 2})
+    for name, array in arrays.items():
+        check_values(where, name, array)
     if isinstance(trace, Trace):
-        _validate_candidates(where, trace)
-        _validate_sums(where, trace)
-
-
-def _validate_candidates(where: str, trace: Trace) -> None:
-    """Late mutations are read off the candidates' curves, so every leader needs one."""
-    known = (trace.leader[:, :, None] == trace.candidate_ids[:, None, :]).any(axis=2)
-    if not known.all():
-        t, j = (int(i) for i in np.argwhere(~known)[0])
-        raise TraceError(
-            f"{where}: token {int(trace.leader[t, j])} leads at state {j} of token {t}, but is not among "
-            f"candidate_ids[{t}]. Keep every leader as a candidate."
-        )
-
-
-def _validate_sums(where: str, trace: Trace) -> None:
-    """Different tokens' probabilities at one state cannot sum to more than 1."""
-    for name, values, axis in (
-        ("top_probs", trace.top_probs, 2),
-        ("candidate_probability", trace.candidate_probability, 1),
-    ):
-        sums = values.sum(axis=axis, dtype=np.float64)
-        if sums.size and sums.max() > 1 + _SLACK:
-            t, j = (int(i) for i in np.unravel_index(sums.argmax(), sums.shape))
-            raise TraceError(
-                f"{where}: {name} of token {t} sum to {sums[t, j]:.6g} at state {j}, but probabilities of "
-                f"different tokens sum to at most 1. Record the probe again."
-            )
-
-
-def _validate_values(where: str, name: str, array: npt.NDArray[Any]) -> None:
-    if array.dtype.kind != "f":
-        if name in _NOT_NEGATIVE and array.size and int(array.min()) < 0:
-            raise TraceError(f"{where}: {name} is negative ({array.min()}).")
-        return
-    if name == "distractor":
-        # One missing distractor is a whole row of NaN; a NaN inside a row is a defect.
-        array = array[~np.isnan(array).all(axis=1)]
-    bad = ~np.isfinite(array)
-    if name == "log2_probability":
-        bad &= ~np.isneginf(array)
-    if bad.any():
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise TraceError(
-            f"{where}: {name}{list(at)} is {array[at]}. The model's states or weights hold "
-            f"non-finite values; try --lvlm-dtype float32, and look at the checkpoint."
-        )
-    low = 0.0 if name in _WITHIN_ONE or name in _NOT_NEGATIVE else -np.inf
-    high = 1.0 if name in _WITHIN_ONE else np.inf
-    if array.size and (array.min() < low - _SLACK or array.max() > high + _SLACK):
-        raise TraceError(
-            f"{where}: {name} must lie in [{low}, {high}], but spans "
-            f"[{array.min():.6g}, {array.max():.6g}]."
-        )
+        check_candidates(where, trace.leader, trace.candidate_ids)
+        check_sums(where, "top_probs", trace.top_probs.sum(axis=2, dtype=np.float64))
+        candidates = trace.candidate_probability.sum(axis=1, dtype=np.float64)
+        check_sums(where, "candidate_probability", candidates)

@@ -1,60 +1,25 @@
-"""Statistics over images: resampling, intervals, and the correction for a family of checks.
-
-Layers of one token are dependent, and so are tokens of one image, so the unit that is resampled is
-always the image (cluster), never the layer or the token (METHOD.md, "Statistics"). `scipy.stats` takes a
-second to import; the normal distribution is in the standard library, Student's t in `scipy.special`.
-"""
+"""Shares and means over images, each with its interval and the test that the interval inverts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-
-MIN_IMAGES = 5
-"""Below this an interval is the full range: a bootstrap of one image has zero width and means nothing."""
-
-RESAMPLES = 4000
+from lvlm_audit.statistics.spread import (
+    MIN_IMAGES,
+    RESAMPLES,
+    STANDARD,
+    Floats,
+    Spread,
+    normal_quantile,
+    student_quantile,
+)
 
 Side = Literal[">=", "<="]
-
-_STANDARD = NormalDist()
-
-
-def _z(confidence: float) -> float:
-    """Two-sided quantile of the standard normal distribution: 1.96 for 0.95."""
-    return _STANDARD.inv_cdf(0.5 + confidence / 2)
-
-
-def _t(confidence: float, freedom: int) -> float:
-    """Two-sided quantile of Student's t: 2.78 for 0.95 and 4 degrees of freedom."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.5 + confidence / 2))
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """An interval around an estimate.
-
-    Attributes:
-        low: lower end.
-        high: upper end.
-        confidence: two-sided level.
-        method: "wilson", "cluster bootstrap and t", "cluster bootstrap" (of a median) or "full range".
-    """
-
-    low: float
-    high: float
-    confidence: float
-    method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +43,7 @@ class ShareOfImages:
         """Wilson (1927) score interval without continuity correction; full range below 5 images."""
         if self.n < MIN_IMAGES:
             return Spread(0.0, 1.0, confidence, "full range")
-        z2 = _z(confidence) ** 2
+        z2 = normal_quantile(confidence) ** 2
         middle = (self.held + z2 / 2) / (self.n + z2)
         half = math.sqrt(z2 * (self.value * (1 - self.value) * self.n + z2 / 4)) / (self.n + z2)
         # Exactly the ends where nothing or everything held; rounding would leave 1e-17.
@@ -98,7 +63,7 @@ class ShareOfImages:
         if not 0 < bound < 1:
             return 1.0
         z = (self.value - bound) / math.sqrt(bound * (1 - bound) / self.n)
-        return _STANDARD.cdf(-z if side == ">=" else z)
+        return STANDARD.cdf(-z if side == ">=" else z)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,7 +173,7 @@ class ClusterMean:
 
     def _t_interval(self, confidence: float) -> tuple[float, float]:
         """Where `_t_test` turns: a quadratic's roots for a finite support (Wilson 1927)."""
-        t2 = _t(confidence, self.n - 1) ** 2 / self.n
+        t2 = student_quantile(confidence, self.n - 1) ** 2 / self.n
         low, high = self.support
         if not math.isfinite(high - low):
             half = math.sqrt(t2 * self._variance())
@@ -282,127 +247,10 @@ def images_to_decide(estimate: Estimate, bound: float, confidence: float) -> int
     if distance <= 1e-9 * max(abs(bound), deviation, 1e-9):
         return None
     ratio = (deviation / distance) ** 2
-    needed = max(MIN_IMAGES, estimate.n + 1, math.ceil(_z(confidence) ** 2 * ratio))
+    needed = max(MIN_IMAGES, estimate.n + 1, math.ceil(normal_quantile(confidence) ** 2 * ratio))
     if isinstance(estimate, ShareOfImages):
         return needed
     # Student's t asks for a few more. The bootstrap's own tails may ask for one more than t.
-    while needed < _t(confidence, needed - 1) ** 2 * ratio:
+    while needed < student_quantile(confidence, needed - 1) ** 2 * ratio:
         needed += 1
     return needed
-
-
-def median_over_images(
-    values: Floats, clusters: npt.NDArray[Any]
-) -> tuple[npt.NDArray[Any], Floats]:
-    """Per-image medians of per-token values; NaN tokens are not counted.
-
-    Args:
-        values: [N] one value a token, NaN where undefined.
-        clusters: [N] the token's image.
-
-    Returns:
-        The images that have at least one defined token, and their medians.
-    """
-    defined = ~np.isnan(values)
-    names, index = np.unique(clusters[defined], return_inverse=True)
-    # By image, then by value: an image's median is in the middle of its run.
-    order = np.lexsort((values[defined], index))
-    ranked = values[defined][order]
-    count = np.bincount(index, minlength=len(names))
-    start = np.cumsum(count) - count
-    medians = (ranked[start + (count - 1) // 2] + ranked[start + count // 2]) / 2
-    return names, np.asarray(medians, dtype=np.float64)
-
-
-def bootstrap_median(
-    medians: Floats, *, confidence: float, seed: int, resamples: int = RESAMPLES
-) -> Spread | None:
-    """Percentile interval of the median over images; None below 5 images."""
-    n = medians.shape[0]
-    if n < MIN_IMAGES:
-        return None
-    index = np.random.default_rng(seed).integers(0, n, size=(resamples, n))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.median(medians[index], axis=1), [tail, 1 - tail])
-    return Spread(float(low), float(high), confidence, "cluster bootstrap")
-
-
-def bootstrap_difference(
-    one: Floats,
-    two: Floats,
-    *,
-    statistic: Literal["median", "mean"],
-    support: tuple[float, float],
-    confidence: float,
-    seed: int,
-    resamples: int = RESAMPLES,
-) -> Spread:
-    """Percentile interval of a difference between two independent samples of units, one minus two.
-
-    Both samples are resampled by themselves (Efron & Tibshirani 1993, section 8.3): the units of one
-    are not those of the other.
-
-    Args:
-        one: [n] one value a unit.
-        two: [m] the same of the other sample.
-        statistic: of each sample.
-        support: values that a unit can take, (low, high).
-        confidence: two-sided level.
-        seed: of the resampling.
-        resamples: number of bootstrap replicates.
-
-    Returns:
-        The interval; every difference that the support allows where a sample has fewer than
-        `MIN_IMAGES` units.
-    """
-    if min(one.shape[0], two.shape[0]) < MIN_IMAGES:
-        width = support[1] - support[0]
-        return Spread(-width, width, confidence, "full range")
-    random = np.random.default_rng(seed)
-    reduce = np.median if statistic == "median" else np.mean
-    first, second = (
-        reduce(
-            sample[random.integers(0, sample.shape[0], size=(resamples, sample.shape[0]))], axis=1
-        )
-        for sample in (one, two)
-    )
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(first - second, [tail, 1 - tail])
-    return Spread(float(low), float(high), confidence, "cluster bootstrap")
-
-
-def holm_levels(p_values: Sequence[float], alpha: float, family: int) -> list[float]:
-    """The one-sided level at which each member of a family is tested (Holm 1979, step-down).
-
-    A member is decided when its p is at most its level. Sorted by p, the r-th (from 0) is tested at
-    alpha / (family - r); the first that is not decided stops the descent, and it and all after it
-    keep that level, so that an interval at this level leads to the same verdict.
-
-    Args:
-        p_values: of the members that could be tested.
-        alpha: one-sided family-wise error rate.
-        family: size of the declared family, at least len(p_values): a member that could not be
-            tested still counts, so that leaving checks out changes no verdict.
-
-    Returns:
-        Levels in the order of `p_values`.
-    """
-    levels = [alpha / family] * len(p_values)
-    current = alpha / family
-    stopped = False
-    for r, i in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
-        if not stopped:
-            current = alpha / (family - r)
-            stopped = p_values[i] > current
-        levels[i] = current
-    return levels
-
-
-def fold_of(clusters: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Deterministic halves of the images: 0 or 1 for each entry, balanced over distinct clusters.
-
-    Nodes are located on one half and tested on the other (METHOD.md, "Circularity").
-    """
-    names, index = np.unique(np.asarray(clusters), return_inverse=True)
-    del names
-    return np.asarray(index % 2, dtype=np.int64)

@@ -1,0 +1,36 @@
+"""Statistics over images: resampling, intervals, and the correction for a family of checks.
+
+Layers of one token are dependent, and so are tokens of one image, so the unit that is resampled is
+always the image (cluster), never the layer or the token (METHOD.md, "Statistics"). `scipy.stats` takes a
+second to import; the normal distribution is in the standard library, Student's t in `scipy.special`.
+"""
+
+from lvlm_audit.statistics.estimates import (
+    ClusterMean,
+    Estimate,
+    ShareOfImages,
+    Side,
+    cluster_mean,
+    images_to_decide,
+)
+from lvlm_audit.statistics.family import holm_levels
+from lvlm_audit.statistics.halves import fold_of
+from lvlm_audit.statistics.medians import bootstrap_difference, bootstrap_median, median_over_images
+from lvlm_audit.statistics.spread import MIN_IMAGES, RESAMPLES, Spread
+
+__all__ = [
+    "MIN_IMAGES",
+    "RESAMPLES",
+    "ClusterMean",
+    "Estimate",
+    "ShareOfImages",
+    "Side",
+    "Spread",
+    "bootstrap_difference",
+    "bootstrap_median",
+    "cluster_mean",
+    "fold_of",
+    "holm_levels",
+    "images_to_decide",
+    "median_over_images",
+]
