@@ -94,6 +94,13 @@ def controls(session: nox.Session) -> None:
 
 
 @nox.session
+def families(session: nox.Session) -> None:
+    """Open a tiny model of every family that transformers knows; writes docs/families.md."""
+    package(session)
+    session.run("python", "-m", "tests.families.matrix")
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Put known mistakes into a copy of the code and see the named tests turn red."""
     package(session, "test")

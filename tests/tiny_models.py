@@ -76,7 +76,7 @@ def tokenizer(vocabulary: int = 384, extra: tuple[str, ...] = ("<image>",), **na
     )
 
 
-def lively(model: Any, seed: int = 0) -> Any:
+def lively(model: Any, seed: int = 0, gain: float = 0.9) -> Any:
     """Redraws all weights: blocks change the stream, norms are uneven, logits have peaks."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -84,7 +84,7 @@ def lively(model: Any, seed: int = 0) -> Any:
             noise = torch.randn(parameter.shape, generator=generator)
             if parameter.ndim >= 2:
                 fan_in = parameter[0].numel()
-                parameter.copy_(noise * (0.9 / fan_in**0.5))
+                parameter.copy_(noise * (gain / fan_in**0.5))
             else:
                 parameter.add_((0.3 if "norm" in name else 0.05) * noise)
         head = model.get_output_embeddings()

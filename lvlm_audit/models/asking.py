@@ -52,7 +52,8 @@ def build_inputs(
                 f"Pass processor=..., or ask it Probe.prepared({{'input_ids': ...}})."
             )
         inputs = _processed(processor, probes)
-    inputs.setdefault("attention_mask", torch.ones_like(inputs["input_ids"]))
+    if "input_ids" in inputs:
+        inputs.setdefault("attention_mask", torch.ones_like(inputs["input_ids"]))
     inputs = {
         key: value.to(device, dtype if value.is_floating_point() else None)
         if isinstance(value, Tensor)
@@ -88,16 +89,20 @@ def prompts_of(inputs: Inputs, image_id: int | None) -> list[Prompt]:
         image_id: the token that stands for one image feature, or None.
     """
     found = []
-    for ids, mask in zip(inputs["input_ids"], _row_mask(inputs), strict=True):
+    prompt = inputs.get("input_ids", inputs.get("decoder_input_ids"))
+    assert isinstance(prompt, Tensor)
+    # An encoder-decoder reads the prompt elsewhere: its answer follows the decoder's own start.
+    last = inputs.get("decoder_input_ids", prompt)[:, -1]
+    for ids, mask, before in zip(prompt, _row_mask(inputs, prompt), last, strict=True):
         own = ids[mask]
         image = None if image_id is None else int((own == image_id).sum())
-        found.append(Prompt(int(ids[-1]), len(own), image))
+        found.append(Prompt(int(before), len(own), image))
     return found
 
 
-def _row_mask(inputs: Inputs) -> Tensor:
+def _row_mask(inputs: Inputs, ids: Tensor) -> Tensor:
     """[B, n] what is not padding; prepared probes may bring masks of other shapes and are never padded."""
-    mask, ids = inputs["attention_mask"], inputs["input_ids"]
+    mask = inputs.get("attention_mask")
     if isinstance(mask, Tensor) and mask.shape == ids.shape:
         return mask.bool()
     return torch.ones_like(ids, dtype=torch.bool)
@@ -196,8 +201,8 @@ def _without_template(
 
 
 def _check_left_padding(inputs: Inputs, probes: Sequence[Probe]) -> None:
-    mask = inputs["attention_mask"]
-    if mask.ndim == 2 and not bool(mask[:, -1].all()):
+    mask = inputs.get("attention_mask")
+    if mask is not None and mask.ndim == 2 and not bool(mask[:, -1].all()):
         raise ProbeError(
             f"probe {probes[0].id!r}: the prompt is padded on the right, so its last position predicts "
             f"nothing. Pad prepared tensors on the left."

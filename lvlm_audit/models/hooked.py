@@ -23,6 +23,7 @@ from lvlm_audit.models.asking import (
 )
 from lvlm_audit.models.hooks import Receive, hooks_restored, tapped
 from lvlm_audit.models.proof import Proof, prove
+from lvlm_audit.models.structure import text_config
 from lvlm_audit.probes.probe import ImageSource, Probe
 
 _SAMPLE_SIDE = 64
@@ -48,11 +49,19 @@ class HookedModel:
         end_ids: tokens that end an answer.
     """
 
-    def __init__(self, model: Any, processor: Any = None, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: Any = None,
+        *,
+        name: str | None = None,
+        sample: Probe | None = None,
+    ) -> None:
         self.model = model
         self.processor = processor
         self.tokenizer = tokenizer_of(processor)
         self.name = name or getattr(model, "name_or_path", "") or type(model).__name__
+        self._sample = sample
         self._was_training = bool(model.training)
         model.eval()
         self.image_token_ids = _image_token_ids(model, processor)
@@ -60,9 +69,11 @@ class HookedModel:
         self.end_ids = _end_ids(model, self.tokenizer)
         known = set(getattr(self.tokenizer, "all_special_ids", None) or ())
         self.special_ids = frozenset(known | self.image_token_ids | self.end_ids)
-        self.replays_in_one_pass: bool | None = None
+        # An encoder-decoder's answer is not the end of its prompt: it is said step by step.
+        self.replays_in_one_pass: bool | None = None if self.start_id is None else False
         """Found out by `traces.replaying` on first use: does one pass give what generation gave?"""
         try:
+            _check_generates(model)
             samples = self._samples()
             self.anatomy: Anatomy = dissect(model, next(iter(samples.values())))
             self.proofs: tuple[Proof, ...] = tuple(
@@ -108,13 +119,19 @@ class HookedModel:
             ProbeError: an image cannot be read, or the processor refuses a probe.
             UnsupportedModel: no processor, and a probe is not prepared.
         """
-        return build_inputs(
+        made = build_inputs(
             self.processor,
             probes,
             device=self.device,
             dtype=self.dtype,
             continuations=continuations,
         )
+        return self._started(made)
+
+    @property
+    def start_id(self) -> int | None:
+        """Token that an encoder-decoder's answer starts from; None for other models."""
+        return _start_id(self.model)
 
     def extended(self, inputs: Inputs, continuations: Sequence[Sequence[int]]) -> Inputs:
         """The same inputs with ids appended to each row, as `inputs(probes, continuations)` makes them."""
@@ -129,7 +146,7 @@ class HookedModel:
 
         `state` is [batch, positions, d], alive only during the call. See `models.hooks.tapped`.
         """
-        return tapped(self.anatomy.blocks, receive)
+        return tapped(self.anatomy.blocks, receive, self.anatomy.streams)
 
     def untouched(self) -> AbstractContextManager[None]:
         """On leaving, all hooks are as they were on entering, transformers' own included."""
@@ -157,6 +174,8 @@ class HookedModel:
     def _samples(self) -> dict[str, Inputs]:
         """Inputs to be proved on, by what they hold."""
         samples: dict[str, Inputs] = {}
+        if self._sample is not None:
+            return {"the sample given": self.inputs([self._sample])}
         if self.tokenizer is not None and self.tokenizer is not self.processor:
             probe = Probe("sample", "What is shown?", _sample_image(), cluster="sample")
             samples["image and text"] = self.inputs([probe])
@@ -170,11 +189,22 @@ class HookedModel:
 
     def _text(self, ids: Tensor) -> Inputs:
         ids = ids.to(self.device)
-        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        return self._started({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+
+    def _started(self, inputs: Inputs) -> Inputs:
+        """With the token that an encoder-decoder's answer starts from."""
+        start = self.start_id
+        if start is None or "decoder_input_ids" in inputs:
+            return inputs
+        rows = inputs["input_ids"].shape[0]
+        return {
+            **inputs,
+            "decoder_input_ids": torch.full((rows, 1), start, device=self.device),
+        }
 
     def _plain_ids(self) -> Tensor:
         """A few ids that are neither images nor control tokens, for a model without tokenizer."""
-        rows = self.model.get_input_embeddings().weight.shape[0]
+        rows = self.model.get_input_embeddings().num_embeddings
         usable = [i for i in range(min(rows, 512)) if i not in self.special_ids][-6:]
         if not usable:
             raise UnsupportedModel(f"{self.name} has no ordinary token among its first {rows}.")
@@ -217,6 +247,31 @@ def _image_feature_id(model: Any) -> int | None:
         if isinstance(value, int) and value >= 0:
             return value
     return None
+
+
+def _check_generates(model: Any) -> None:
+    from transformers import GenerationMixin
+
+    # Asked of the class and not by trying: a decoder that fills whole blocks of text at once also has
+    # logits and a generate() of its own, and its states belong to no emitted token.
+    if not isinstance(model, GenerationMixin):
+        raise UnsupportedModel(
+            f"{type(model).__name__} does not answer token by token (it has no generate() of transformers' "
+            f"GenerationMixin), so there is no emitted token to follow. Pass a checkpoint that "
+            f"generates text autoregressively."
+        )
+
+
+def _start_id(model: Any) -> int | None:
+    """What an encoder-decoder's decoder is shown first; None for a model that is none."""
+    if not getattr(model.config, "is_encoder_decoder", False):
+        return None
+    places = (getattr(model, "generation_config", None), model.config, text_config(model))
+    for key in ("decoder_start_token_id", "bos_token_id"):
+        for place in places:
+            if isinstance(start := getattr(place, key, None), int):
+                return start
+    return 0
 
 
 def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:

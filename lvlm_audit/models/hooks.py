@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+
+from lvlm_audit.models.streams import ONE_STREAM, Streams
 
 # What torch keeps per module; with_kwargs and always_called repeat the ids of the hooks proper.
 _REGISTRIES = (
@@ -66,7 +68,9 @@ def hooks_restored(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def tapped(blocks: Sequence[nn.Module], receive: Receive) -> Iterator[None]:
+def tapped(
+    blocks: Sequence[nn.Module], receive: Receive, streams: Streams = ONE_STREAM
+) -> Iterator[None]:
     """Hands every residual state of each forward pass to `receive`, in order, until left.
 
     State 0 is what enters the first block, state j what leaves block j - 1. The tensors are the
@@ -77,7 +81,7 @@ def tapped(blocks: Sequence[nn.Module], receive: Receive) -> Iterator[None]:
     latest: list[tuple[int, Tensor]] = []
 
     def entering(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        hand_on(0, residual(args[0] if args else kwargs["hidden_states"]))
+        hand_on(0, residual(args[0] if args else _stream_among(kwargs)))
 
     def leaving(state: int) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
@@ -85,7 +89,8 @@ def tapped(blocks: Sequence[nn.Module], receive: Receive) -> Iterator[None]:
 
         return hook
 
-    def hand_on(state: int, stream: Tensor) -> None:
+    def hand_on(state: int, output: Tensor) -> None:
+        stream = streams.together(output)
         if state > 0 and latest:
             reached, unchanged = latest.pop()
             for left_out in range(reached + 1, state):
@@ -100,6 +105,12 @@ def tapped(blocks: Sequence[nn.Module], receive: Receive) -> Iterator[None]:
             stack.callback(block.register_forward_hook(leaving(i + 1)).remove)
         stack.callback(latest.clear)
         yield
+
+
+def _stream_among(kwargs: Mapping[str, Any]) -> Any:
+    if "hidden_states" in kwargs:
+        return kwargs["hidden_states"]
+    return next(value for value in kwargs.values() if isinstance(value, Tensor))
 
 
 def residual(output: Any) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from lvlm_audit.errors import ModelBroken, ModelNotFound, UnsupportedModel, UsageError
 from lvlm_audit.models.aliases import Checkpoint, resolve
 from lvlm_audit.models.hooked import HookedModel
+from lvlm_audit.probes.probe import Probe
 
 _DTYPES = {
     "float32": torch.float32,
@@ -68,7 +69,9 @@ def load(
         return HookedModel(model, processor, name=checkpoint.name)
 
 
-def hook(model: Any, processor: Any = None, *, name: str | None = None) -> HookedModel:
+def hook(
+    model: Any, processor: Any = None, *, name: str | None = None, sample: Probe | None = None
+) -> HookedModel:
     """The same around a transformers model that is already in memory.
 
     The model is put in evaluation mode while it is open, and given back as it came.
@@ -77,12 +80,14 @@ def hook(model: Any, processor: Any = None, *, name: str | None = None) -> Hooke
         model: a model with a causal decoder and a language-model head.
         processor: its processor; None if it is asked `Probe.prepared` only.
         name: as reports call it.
+        sample: a prepared probe to be proved on; for a model without processor that needs more than
+            text to run.
 
     Raises:
         UnsupportedModel, ModelBroken: as `load`.
     """
     with _quiet():
-        return HookedModel(model, processor, name=name)
+        return HookedModel(model, processor, name=name, sample=sample)
 
 
 def _device(name: str | None) -> torch.device:

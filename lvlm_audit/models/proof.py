@@ -18,6 +18,7 @@ from lvlm_audit.errors import ModelBroken, UnsupportedModel
 from lvlm_audit.models.anatomy import Anatomy
 from lvlm_audit.models.hooks import hooks_restored, tapped
 from lvlm_audit.models.readout import Readout
+from lvlm_audit.models.structure import run
 
 TOLERANCE = {torch.float32: 2e-4, torch.float16: 6e-3, torch.bfloat16: 4e-2}
 """Largest difference of logits, as a share of the largest logit, that the model's own dtype explains."""
@@ -62,16 +63,31 @@ def prove(model: Any, anatomy: Anatomy, inputs: Mapping[str, Any], *, asked: str
     """
     seen: dict[int, Tensor] = {}
 
-    def receive(j: int, state: Tensor) -> None:
-        seen[j] = state[:, -1].clone()
+    latest: Tensor | None = None
 
-    with hooks_restored(model), torch.inference_mode(), tapped(anatomy.blocks, receive):
-        output = model(**inputs, use_cache=False, output_hidden_states=True, return_dict=True)
+    def receive(j: int, state: Tensor) -> None:
+        nonlocal latest
+        seen[j] = seen[j - 1] if j > 0 and state is latest else state[:, -1].clone()
+        latest = state
+
+    tap = tapped(anatomy.blocks, receive, anatomy.streams)
+    with hooks_restored(model), torch.inference_mode(), tap:
+        output = run(model, inputs, output_hidden_states=True)
         own = output.logits[:, -1].float()
-        reported = _reported(output)
+        assert latest is not None
+        reported = _reported(output, anatomy, latest.shape[1])
+        if sorted(seen) != list(range(anatomy.states)):
+            raise UnsupportedModel(
+                f"of the {anatomy.states} states of {type(model).__name__}, {len(seen)} were reached "
+                f"({asked}): its last blocks do not run on such inputs."
+            )
         readout = Readout(anatomy)
         normed = readout.normed(seen[len(anatomy.blocks)])
         read = readout.logits(normed).to(own.device)
+        # Barred words are minus infinity on both sides, each in its own way.
+        kept = torch.ones(own.shape[-1], dtype=torch.bool, device=own.device)
+        kept[list(anatomy.barred)] = False
+        own, read = own[:, kept], read[:, kept]
     if bool(own.isnan().any()):
         raise ModelBroken(
             f"{type(model).__name__} answers NaN on {asked}: its weights or its dtype "
@@ -99,9 +115,14 @@ def prove(model: Any, anatomy: Anatomy, inputs: Mapping[str, Any], *, asked: str
     )
 
 
-def _reported(output: Any) -> tuple[Tensor, ...] | None:
-    states = getattr(output, "hidden_states", None)
-    if states is None or any(state is None for state in states):
+def _reported(output: Any, anatomy: Anatomy, positions: int) -> tuple[Tensor, ...] | None:
+    name = "decoder_hidden_states" if anatomy.encoder_decoder else "hidden_states"
+    states = getattr(output, name, None)
+    if not states or any(state is None for state in states):
+        return None
+    states = [anatomy.streams.together(state) for state in states]
+    # BLIP reports its image tower's states under this name: they are of other positions.
+    if states[0].shape[1] != positions:
         return None
     return tuple(state[:, -1].clone() for state in states)
 
@@ -117,18 +138,24 @@ def _compare_states(
     if reported is None:
         return None
     name, bound = type(model).__name__, tolerance(model.dtype)
-    if len(reported) != anatomy.states:
+    # A block that was left out repeats the state before it, and is not reported.
+    ran = [seen[j] for j in range(anatomy.states) if j == 0 or seen[j] is not seen[j - 1]]
+    if len(reported) != len(ran):
         raise UnsupportedModel(
-            f"{name} reports {len(reported)} hidden states, but {len(anatomy.blocks)} blocks were found "
-            f"at {anatomy.paths.get('blocks')}, which makes {anatomy.states}. The lens would misnumber "
-            f"its layers."
+            f"{name} reports {len(reported)} hidden states, but {len(ran) - 1} blocks ran at "
+            f"{anatomy.paths.get('blocks')}, which makes {len(ran)}. The lens would misnumber its layers."
         )
     worst = 0.0
     for j, theirs in enumerate(reported):
-        ours = normed if j == len(anatomy.blocks) else seen[j]
+        # The last one is reported after the final norm by most families, before it by some.
+        candidates = [ran[j], normed] if j == len(ran) - 1 else [ran[j]]
         theirs = theirs.float()
-        difference = float((ours.float().to(theirs.device) - theirs).abs().max())
         scale = max(1e-6, float(theirs.abs().max()))
+        difference = min(
+            float((ours.float().to(theirs.device) - theirs).abs().max())
+            for ours in candidates
+            if ours.shape == theirs.shape
+        )
         if not difference <= bound * scale:
             raise UnsupportedModel(
                 f"state {j} of {name} as hooked differs from the one it reports by {difference:.4g}, "

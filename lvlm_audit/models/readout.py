@@ -17,6 +17,9 @@ from lvlm_audit.models.product import HeadProduct
 if TYPE_CHECKING:
     from lvlm_audit.models.anatomy import Anatomy
 
+_BARRED = torch.finfo(torch.float32).min / 4
+"""Logit of a word that cannot be emitted: its probability is 0, and no sum overflows."""
+
 
 class Readout:
     """Norm and head of one model, read in float32.
@@ -32,8 +35,11 @@ class Readout:
         self._scale = anatomy.logit_scale
         self._cap = anatomy.soft_cap
         self._product = HeadProduct(anatomy.weight.detach())
-        bias = getattr(anatomy.head, "bias", None)
+        bias = anatomy.bias
         self._bias: Tensor | None = None if bias is None else bias.detach().float() * self._scale
+        self._scale *= anatomy.input_scale
+        self._barred = torch.tensor(anatomy.barred, dtype=torch.long, device=self.device)
+        self._streams = anatomy.streams
         self._norms = [_in_float32(norm) for norm in anatomy.norms]
 
     @property
@@ -47,11 +53,12 @@ class Readout:
         return self._product.weight.device
 
     def normed(self, states: Tensor) -> Tensor:
-        """States [..., d] after the final norm, float32."""
+        """States [..., streams * d] after the final norm, float32 [..., d]."""
         states = states.to(self.device, torch.float32)
+        rows = self._streams.apart(states.flatten(0, -2))
         for norm in self._norms:
-            states = norm(states)
-        return states
+            rows = norm(rows)
+        return rows.reshape(*states.shape[:-1], rows.shape[-1])
 
     def logits(self, states: Tensor, out: Tensor | None = None) -> Tensor:
         """Float32 logits [R, V] of already normed float32 states [R, d].
@@ -70,6 +77,8 @@ class Readout:
             out += self._bias
         if self._cap is not None:
             out.div_(self._cap).tanh_().mul_(self._cap)
+        if len(self._barred):
+            out[:, self._barred] = _BARRED
         return out
 
 

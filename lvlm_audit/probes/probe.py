@@ -146,10 +146,12 @@ class Probe:
     ) -> Probe:
         """A probe from tensors as `generate()` takes them: `input_ids` [1, n], `pixel_values` ...
 
+        A model that takes no prompt has `decoder_input_ids` instead: what its answer starts from.
+
         Raises:
-            ProbeError: `input_ids` is missing or is not of shape [1, n].
+            ProbeError: these are missing or not of shape [1, n].
         """
-        ids = tensors.get("input_ids")
+        ids = tensors.get("input_ids", tensors.get("decoder_input_ids"))
         shape = tuple(getattr(ids, "shape", ()))
         if len(shape) != 2 or shape[0] != 1 or shape[1] < 1:
             raise ProbeError(

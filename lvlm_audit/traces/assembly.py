@@ -177,7 +177,10 @@ def _distractors(words: Tensor) -> Tensor:
 def kept_features(readout: Readout, states: Tensor) -> npt.NDArray[np.float16]:
     """[n, S, d] float16: the residual stream, its last state after the final norm."""
     kept = states.to(torch.float32, copy=True)
-    kept[:, -1] = readout.normed(states[:, -1]).to(kept.device)
+    last = readout.normed(states[:, -1]).to(kept.device)
+    if last.shape == kept[:, -1].shape:
+        # Several streams are joined before the norm: then the last state stays as it left its block.
+        kept[:, -1] = last
     # A few channels of large models go beyond float16; their direction is worth more than their size.
     largest = torch.finfo(torch.float16).max
     return np.asarray(kept.clamp_(-largest, largest).half().cpu().numpy())

@@ -44,9 +44,12 @@ def force(
     longest = max(map(len, continuations))
     plan = torch.tensor([[*row, *([row[-1]] * (longest - len(row)))] for row in continuations])
     plan = plan.to(hooked.device)
-    start = inputs["input_ids"].shape[1]
+    start: int | None = None
 
     def dictate(ids: Tensor, scores: Tensor) -> Tensor:
+        # What generation counts as prompt differs: an encoder-decoder's is the decoder's start token.
+        nonlocal start
+        start = ids.shape[1] if start is None else start
         wanted = plan[:, ids.shape[1] - start, None].to(scores.device)
         return torch.full_like(scores, -torch.inf).scatter_(1, wanted, 0.0)
 
@@ -131,6 +134,7 @@ def _call(
         max_new_tokens=max_new_tokens,
         eos_token_id=ends or None,
         pad_token_id=padding if padding is not None else (ends[0] if ends else 0),
+        decoder_start_token_id=hooked.start_id,
         use_cache=True,
         repetition_penalty=1.0,
     )

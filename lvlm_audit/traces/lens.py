@@ -96,6 +96,11 @@ class Lens:
     ) -> None:
         if name not in LENSES:
             raise UsageError(f"there is no lens {name!r}; choose one of {', '.join(LENSES)}.")
+        if name == "raw" and anatomy.state_width not in (0, anatomy.width):
+            raise UsageError(
+                f"the raw lens reads states without what precedes the head, but this model's states are "
+                f"{anatomy.state_width} wide and its head reads {anatomy.width}. Use the normed lens."
+            )
         self.name = name
         self._paper_index = paper_index
         self.readout = Readout(anatomy)

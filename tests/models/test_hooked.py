@@ -197,10 +197,26 @@ def test_a_model_without_such_a_list_of_blocks_is_refused() -> None:
         hook(model, processor)
 
 
-def test_a_model_without_head_is_refused() -> None:
+def test_a_model_that_does_not_generate_is_refused() -> None:
     model, processor = tiny_models.llava()
-    with pytest.raises(UnsupportedModel, match="no language-model head"):
+    with pytest.raises(UnsupportedModel, match="does not answer token by token"):
         hook(model.model, processor)
+
+
+def test_a_head_that_is_not_named_is_found_by_execution(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, processor = tiny_models.llava()
+    monkeypatch.setattr(type(model), "get_output_embeddings", lambda self: None)
+    assert hook(model, processor).anatomy.head is model.lm_head
+
+
+def test_a_model_without_head_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, processor = tiny_models.llava()
+    monkeypatch.setattr(type(model), "get_output_embeddings", lambda self: None)
+    weight = model.lm_head.weight
+    del model.lm_head.weight
+    model.lm_head.forward = lambda x: x @ weight.T
+    with pytest.raises(UnsupportedModel, match="no language-model head"):
+        hook(model, processor)
 
 
 def test_a_model_that_answers_nan_is_broken() -> None:

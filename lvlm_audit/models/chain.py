@@ -1,0 +1,182 @@
+"""The chain: which modules turn the last block's output into the head's input.
+
+Normally one norm. Found by following tensors: a module whose input is what the last one gave may be
+the next step, and a chain counts if it ends in what the head was shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lvlm_audit.errors import ModelBroken, UnsupportedModel
+from lvlm_audit.models.hooks import hooks_restored, residual
+from lvlm_audit.models.structure import class_name, run
+
+_LONGEST = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """What was seen between the last block and the head.
+
+    Attributes:
+        modules: in order.
+        scale: factor that follows them (1.0: none).
+        shape: of the last block's output.
+        largest: largest output of the head.
+    """
+
+    modules: tuple[nn.Module, ...]
+    scale: float
+    shape: tuple[int, ...]
+    largest: float
+
+
+@dataclass(slots=True)
+class _Seen:
+    calls: list[int] = field(default_factory=list)
+    state: Tensor | None = None
+    after: list[tuple[nn.Module, Tensor, Tensor]] = field(default_factory=list)
+    """Modules that ran since the last block: module, input, output; parents after their children."""
+    head_in: Tensor | None = None
+    head_out: Tensor | None = None
+    broken: str | None = None
+
+
+def find_chain(
+    model: Any,
+    inputs: Mapping[str, Any],
+    blocks: Sequence[nn.Module],
+    head: nn.Module,
+    names: Mapping[int, str],
+) -> Chain:
+    """Runs a model once and follows its last state to its head.
+
+    Raises:
+        ModelBroken: the model computes NaN.
+        UnsupportedModel: blocks did not run in order, or something else than modules and a factor lies
+            between the last one and the head.
+    """
+    seen = _watch(model, inputs, blocks, head)
+    assert seen.state is not None
+    if seen.head_in is None or seen.head_out is None:
+        raise UnsupportedModel(
+            f"the head of {class_name(model)} did not run: its logits come from somewhere else."
+        )
+    found = _follow(seen.state, seen.head_in, seen.after, ())
+    if found is None:
+        ran = [names.get(id(module), "?") for module, _, _ in seen.after]
+        raise UnsupportedModel(
+            f"between the last decoder block of {class_name(model)}, whose output is "
+            f"{list(seen.state.shape)}, and the head something runs that is not a chain of modules "
+            f"(after the last block ran: {', '.join(ran[:12]) or 'nothing'}). This lens cannot repeat it."
+        )
+    modules, scale = found
+    largest = float(seen.head_out.float().abs().max())
+    return Chain(modules, scale, tuple(seen.state.shape), largest)
+
+
+def _watch(
+    model: Any, inputs: Mapping[str, Any], blocks: Sequence[nn.Module], head: nn.Module
+) -> _Seen:
+    seen = _Seen()
+    inside = {id(module) for block in blocks for module in block.modules()}
+
+    def block_ran(i: int) -> Any:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            seen.calls.append(i)
+            seen.state = residual(output).detach()
+            seen.after.clear()
+            if seen.broken is None and bool(seen.state.isnan().any()):
+                seen.broken = f"state {i + 1}"
+
+        return hook
+
+    def ran(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        entered = next((v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)), None)
+        if seen.calls and entered is not None and isinstance(output, Tensor):
+            seen.after.append((module, entered.detach(), output.detach()))
+
+    def head_entered(_: nn.Module, args: Any) -> None:
+        seen.head_in = args[0].detach()
+
+    def head_ran(_: nn.Module, __: Any, output: Any) -> None:
+        seen.head_out = residual(output).detach()
+
+    with hooks_restored(model):
+        for i, block in enumerate(blocks):
+            block.register_forward_hook(block_ran(i))
+        for module in model.modules():
+            if id(module) not in inside and module is not head:
+                module.register_forward_hook(ran, with_kwargs=True)
+        head.register_forward_pre_hook(head_entered)
+        head.register_forward_hook(head_ran)
+        logits = run(model, inputs).logits
+    # A model may leave blocks out (cross-attention without an image), but not change their order.
+    if not seen.calls or seen.calls != sorted(set(seen.calls)):
+        raise UnsupportedModel(
+            f"the {len(blocks)} blocks of {class_name(model)} did not run once each and in order, but as "
+            f"{seen.calls[:12]}{'...' if len(seen.calls) > 12 else ''}. The lens needs a plain stack of "
+            f"blocks."
+        )
+    if seen.broken is not None or bool(logits.isnan().any()):
+        raise ModelBroken(
+            f"{class_name(model)} computes NaN, first in {seen.broken or 'its logits'}: its weights or "
+            f"its dtype ({model.dtype}) are unusable. Try dtype float32; if NaN remains, the checkpoint "
+            f"is broken."
+        )
+    return seen
+
+
+def _follow(
+    current: Tensor,
+    goal: Tensor,
+    ran: Sequence[tuple[nn.Module, Tensor, Tensor]],
+    chain: tuple[nn.Module, ...],
+) -> tuple[tuple[nn.Module, ...], float] | None:
+    """The first chain that arrives. A child that does all the work is tried before its parent."""
+    scale = _factor(current, goal)
+    if scale is not None:
+        return chain, scale
+    if len(chain) == _LONGEST:
+        return None
+    for position, (module, entered, output) in enumerate(ran):
+        if entered.shape == current.shape and _same(entered, current) and output.ndim >= 3:
+            found = _follow(output, goal, ran[position + 1 :], (*chain, module))
+            if found is not None:
+                return found
+    return None
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    return one.dtype == two.dtype and one.device == two.device and torch.equal(one, two)
+
+
+def _factor(whole: Tensor, end: Tensor) -> float | None:
+    """The number by which the end of `whole` was multiplied to give `end`, or None.
+
+    The head may be shown only the last positions.
+    """
+    if (
+        whole.ndim != 3
+        or end.ndim != 3
+        or end.shape[-1] != whole.shape[-1]
+        or end.shape[1] > whole.shape[1]
+        or end.device != whole.device
+    ):
+        return None
+    tail = whole[:, -end.shape[1] :]
+    if _same(tail, end):
+        return 1.0
+    x, y = tail.double(), end.double()
+    scale = float((x * y).sum() / (x * x).sum().clamp_min(1e-30))
+    rounding = 4 * torch.finfo(end.dtype).eps
+    # Exact up to rounding, or it is something else that happens to be similar.
+    if float((x * scale - y).abs().max()) <= rounding * float(y.abs().max()):
+        return scale
+    return None

@@ -1,0 +1,155 @@
+"""Structure: which modules are the decoder's blocks and which one is its head.
+
+The module tree names candidates, lists of as many modules as a decoder declares layers; one forward
+pass shows which of them ran, and when. Towers and encoders run before the decoder, so the decoder's
+blocks are the list that finished last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lvlm_audit.errors import UnsupportedModel
+from lvlm_audit.models.hooks import hooks_restored
+
+_DEPTHS = ("num_hidden_layers", "num_decoder_layers", "decoder_layers", "num_layers", "n_layers")
+"""Configuration keys under which decoders declare how many blocks they have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """In which order a forward pass finished its modules.
+
+    Attributes:
+        order: modules as they finished, with the size of their output's last dimension (0: no tensor).
+        vocabulary: size of the logits' last dimension.
+    """
+
+    order: tuple[tuple[nn.Module, int], ...]
+    vocabulary: int
+
+
+def text_config(model: Any) -> Any:
+    """The configuration of the decoder, which composite models nest."""
+    config = model.config
+    try:
+        return config.get_text_config(decoder=True)
+    except (AttributeError, ValueError):
+        return config
+
+
+def class_name(model: Any) -> str:
+    """As messages call a model."""
+    return type(model).__name__
+
+
+def run(model: Any, inputs: Mapping[str, Any], **options: Any) -> Any:
+    """A forward pass without cache.
+
+    Raises:
+        UnsupportedModel: the model cannot be run on such inputs, or gives no logits.
+    """
+    try:
+        with torch.inference_mode():
+            output = model(**inputs, use_cache=False, return_dict=True, **options)
+    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, KeyError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnsupportedModel(
+            f"{class_name(model)} cannot be run on {', '.join(sorted(inputs))}: {said} If it needs more "
+            f"than text, pass its processor, or sample=Probe.prepared({{...}}) with what generate() takes."
+        ) from error
+    if not isinstance(getattr(output, "logits", None), Tensor) or output.logits.ndim != 3:
+        raise UnsupportedModel(
+            f"{class_name(model)} gives no logits [batch, positions, vocabulary] but "
+            f"{type(output).__name__}: it does not decode token by token."
+        )
+    return output
+
+
+def calls_of(model: Any, inputs: Mapping[str, Any]) -> Calls:
+    """Runs a model once and notes which modules finished when; keeps no tensors."""
+    order: list[tuple[nn.Module, int]] = []
+
+    def ran(module: nn.Module, _: Any, output: Any) -> None:
+        last = output.shape[-1] if isinstance(output, Tensor) and output.ndim else 0
+        order.append((module, last))
+
+    with hooks_restored(model):
+        for module in model.modules():
+            module.register_forward_hook(ran)
+        logits = run(model, inputs).logits
+    return Calls(tuple(order), int(logits.shape[-1]))
+
+
+def find_head(model: Any, calls: Calls) -> nn.Module:
+    """The output embeddings; where a model does not name them, the last projection onto the vocabulary.
+
+    Raises:
+        UnsupportedModel: there is none, or its weights are not usable.
+    """
+    head = model.get_output_embeddings()
+    if head is None:
+        head = next(
+            (
+                module
+                for module, size in reversed(calls.order)
+                if size >= calls.vocabulary and _rows(module) == size
+            ),
+            None,
+        )
+    if not isinstance(head, nn.Module) or _rows(head) is None:
+        raise UnsupportedModel(
+            f"{class_name(model)} has no language-model head: get_output_embeddings() gives "
+            f"{type(head).__name__}, and no module projects onto {calls.vocabulary} words. Pass a "
+            f"checkpoint that generates text."
+        )
+    weight = head.weight
+    assert isinstance(weight, Tensor)
+    if not weight.is_floating_point():
+        raise UnsupportedModel(
+            f"the head of {class_name(model)} is quantised ({weight.dtype}); the lens needs its weights. "
+            f"Load the model with an unquantised head."
+        )
+    return head
+
+
+def _rows(module: nn.Module) -> int | None:
+    weight = getattr(module, "weight", None)
+    return int(weight.shape[0]) if isinstance(weight, Tensor) and weight.ndim == 2 else None
+
+
+def find_blocks(model: Any, calls: Calls) -> tuple[nn.Module, ...]:
+    """The outermost list of as many modules as the decoder declares layers that finished last.
+
+    Raises:
+        UnsupportedModel: no such list ran.
+    """
+    config = text_config(model)
+    declared = {n for key in _DEPTHS if isinstance(n := getattr(config, key, None), int)}
+    lists = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) > 0
+    }
+    finished = {id(module): time for time, (module, _) in enumerate(calls.order)}
+    # A list within a block (experts, say) is no list of blocks; nor is one of which nothing ran.
+    fitting = {
+        name: max(finished.get(id(block), -1) for block in module)
+        for name, module in lists.items()
+        if len(module) in declared
+        and not any(name.startswith(f"{other}.") for other in lists if other != name)
+    }
+    ran = {name: time for name, time in fitting.items() if time >= 0}
+    if not ran:
+        seen = ", ".join(f"{name} ({len(module)})" for name, module in lists.items()) or "none"
+        raise UnsupportedModel(
+            f"{class_name(model)} declares {min(declared, default=None)} decoder blocks, but holds no "
+            f"list of that many modules that ran (lists seen: {seen}). This architecture's blocks "
+            f"cannot be found."
+        )
+    return tuple(lists[max(ran, key=lambda name: ran[name])])
