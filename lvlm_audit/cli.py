@@ -23,7 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
-    commands = {"calibrate": _calibrate, "demo": _demo, "render": _render, "models": _models}
+    commands = {
+        "calibrate": _calibrate,
+        "demo": _demo,
+        "doctor": _doctor,
+        "models": _models,
+        "render": _render,
+    }
     return _guarded(lambda: commands[options.command](options))
 
 
@@ -66,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--batch-size", type=int, default=8)
     calibrate.add_argument("--seed", type=int, default=0, help="of the halves (default: 0)")
     calibrate.add_argument("--trust-remote-code", action="store_true")
+    doctor = commands.add_parser(
+        "doctor", help="open a checkpoint and say how the lens reads it, or why it cannot"
+    )
+    doctor.add_argument("model", help="checkpoint folder, hub id or alias")
+    doctor.add_argument("--device", default="auto")
+    doctor.add_argument("--dtype", default="auto")
+    doctor.add_argument("--trust-remote-code", action="store_true")
     commands.add_parser("models", help="list the aliases that --lvlm-model knows")
     return parser
 
@@ -132,6 +145,23 @@ def _calibrate(options: argparse.Namespace) -> int:
     if options.json is not None:
         found.save(options.json)
         print(f"written {options.json}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from lvlm_audit.models.doctor import diagnose
+    from lvlm_audit.models.opening import load
+    from lvlm_audit.report.doctor import show
+
+    with load(
+        options.model,
+        device=options.device,
+        dtype=options.dtype,
+        trust_remote_code=options.trust_remote_code,
+    ) as hooked:
+        show(diagnose(hooked), Console())
     return 0
 
 

@@ -174,3 +174,48 @@ def test_run_gives_pytests_exit_code(tmp_path):
     assert done.returncode == 4
     assert "no model 'no-such-model'" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_doctor_says_what_the_lens_found(tmp_path, capsys, monkeypatch):
+    from tests import tiny_models
+
+    monkeypatch.setenv("COLUMNS", "200")
+    folder = tiny_models.save(tiny_models.llava(tied=True), tmp_path / "llava")
+    assert main(["doctor", str(folder), "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    for expected in (
+        "LlavaForConditionalGeneration (model type llava)",
+        "10 at model.language_model.layers",
+        "model.language_model.norm",
+        "lm_head, 384 x 64, tied to the input embeddings",
+        "image and text: logits at the last state within",
+        "LlavaProcessor, with a chat template",
+        "<image> (3)",
+    ):
+        assert expected in said
+
+
+def test_doctor_gives_the_reason_for_a_refusal(tmp_path, capsys):
+    from tests import tiny_models
+
+    folder = tiny_models.save(tiny_models.text_only("llama"), tmp_path / "text")
+    capsys.readouterr()
+    assert main(["doctor", str(folder), "--device", "cpu"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "UnsupportedModel: " in captured.err
+    assert "is not a vision-language model" in captured.err
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_doctor_shows_what_is_invisible():
+    import io
+
+    from rich.console import Console
+
+    from lvlm_audit.report.doctor import show
+
+    out = io.StringIO()
+    show([("model", "[bold]x\x1b[31m")], Console(file=out, width=80))
+    assert "[bold]x" in out.getvalue()
+    assert "\x1b[31m" not in out.getvalue()

@@ -17,8 +17,11 @@ from torch import Tensor, nn
 from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.after_head import find_after_head
 from lvlm_audit.models.chain import find_chain
+from lvlm_audit.models.rest import Rest
 from lvlm_audit.models.streams import ONE_STREAM, Streams, find_streams
 from lvlm_audit.models.structure import calls_of, class_name, find_blocks, find_head
+
+_OWN_CODE = "the decoder's own code after its blocks"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +43,7 @@ class Anatomy:
         state_width: of a state: streams * d; more than d if something joins streams before the head.
         streams: how residual streams lie in a block's output. A state is all of them, side by side.
         encoder_decoder: prompt and image go into an encoder; states are the decoder's.
+        adapter: name of the adapter that found this (`models.adapters`), or None.
     """
 
     blocks: tuple[nn.Module, ...]
@@ -56,6 +60,7 @@ class Anatomy:
     state_width: int = 0
     streams: Streams = ONE_STREAM
     encoder_decoder: bool = False
+    adapter: str | None = None
 
     @property
     def states(self) -> int:
@@ -83,6 +88,8 @@ class Anatomy:
     def deviations(self) -> tuple[str, ...]:
         """What is unusual about this model, and what a state means for it; a phrase each."""
         found = []
+        if self.adapter is not None:
+            found.append(f"found by the adapter {self.adapter}")
         if self.encoder_decoder:
             found.append("image and prompt go into an encoder; states are the decoder's")
         if self.streams.count > 1:
@@ -93,6 +100,8 @@ class Anatomy:
             found.append(
                 f"a state is {self.state_width} wide, brought to {self.width} before the head"
             )
+        if any(isinstance(norm, Rest) for norm in self.norms):
+            found.append("more than modules between the last block and the head")
         if not self.norms:
             found.append("no final norm")
         elif len(self.norms) > 1:
@@ -163,7 +172,7 @@ def dissect(model: Any, inputs: Mapping[str, Any]) -> Anatomy:
         tied=_tied(model, weight),
         paths={
             "blocks": first.rpartition(".")[0] or first,
-            "norm": ", ".join(names[id(norm)] for norm in chain.modules),
+            "norm": ", ".join(names.get(id(norm), _OWN_CODE) for norm in chain.modules),
             "head": names.get(id(head), "head"),
         },
         words=calls.vocabulary,

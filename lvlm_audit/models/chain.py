@@ -1,7 +1,8 @@
 """The chain: which modules turn the last block's output into the head's input.
 
 Normally one norm. Found by following tensors: a module whose input is what the last one gave may be
-the next step, and a chain counts if it ends in what the head was shown.
+the next step, and a chain counts if it ends in what the head was shown. Where no chain of modules does,
+the decoder's own code after its blocks is tried (`models.rest`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from lvlm_audit.errors import ModelBroken, UnsupportedModel
 from lvlm_audit.models.hooks import hooks_restored, residual
+from lvlm_audit.models.rest import find_rest
 from lvlm_audit.models.structure import class_name, run
 
 _LONGEST = 8
@@ -69,6 +71,9 @@ def find_chain(
             f"the head of {class_name(model)} did not run: its logits come from somewhere else."
         )
     found = _follow(seen.state, seen.head_in, seen.after, ())
+    if found is None:
+        rest = find_rest(model, blocks, seen.state, seen.head_in)
+        found = None if rest is None else ((rest,), 1.0)
     if found is None:
         ran = [names.get(id(module), "?") for module, _, _ in seen.after]
         raise UnsupportedModel(

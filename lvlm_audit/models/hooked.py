@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lvlm_audit.errors import LvlmAuditError, UnsupportedModel
+from lvlm_audit.models.adapters import adapted
 from lvlm_audit.models.anatomy import Anatomy, dissect
 from lvlm_audit.models.asking import (
     Inputs,
@@ -23,7 +24,7 @@ from lvlm_audit.models.asking import (
 )
 from lvlm_audit.models.hooks import Receive, hooks_restored, tapped
 from lvlm_audit.models.proof import Proof, prove
-from lvlm_audit.models.structure import text_config
+from lvlm_audit.models.structure import CannotRun, text_config
 from lvlm_audit.probes.probe import ImageSource, Probe
 
 _SAMPLE_SIDE = 64
@@ -75,10 +76,9 @@ class HookedModel:
         try:
             _check_generates(model)
             samples = self._samples()
-            self.anatomy: Anatomy = dissect(model, next(iter(samples.values())))
-            self.proofs: tuple[Proof, ...] = tuple(
-                prove(model, self.anatomy, inputs, asked=asked) for asked, inputs in samples.items()
-            )
+            first = next(iter(samples.values()))
+            self.anatomy: Anatomy = adapted(model, first) or dissect(model, first)
+            self.proofs: tuple[Proof, ...] = self._proved(samples)
         except LvlmAuditError:
             self.close()
             raise
@@ -170,6 +170,17 @@ class HookedModel:
 
     def __repr__(self) -> str:
         return f"HookedModel({self.name!r}: {self.anatomy.describe()}; {self.dtype}, {self.device})"
+
+    def _proved(self, samples: Mapping[str, Inputs]) -> tuple[Proof, ...]:
+        proofs: list[Proof] = []
+        for asked, inputs in samples.items():
+            try:
+                proofs.append(prove(self.model, self.anatomy, inputs, asked=asked))
+            except CannotRun:
+                # Some models take no text without an image; the first sample must do.
+                if not proofs:
+                    raise
+        return tuple(proofs)
 
     def _samples(self) -> dict[str, Inputs]:
         """Inputs to be proved on, by what they hold."""

@@ -34,6 +34,10 @@ class Calls:
     vocabulary: int
 
 
+class CannotRun(UnsupportedModel):
+    """A model refuses some kind of input (text without an image, say); others may do."""
+
+
 def text_config(model: Any) -> Any:
     """The configuration of the decoder, which composite models nest."""
     config = model.config
@@ -52,14 +56,17 @@ def run(model: Any, inputs: Mapping[str, Any], **options: Any) -> Any:
     """A forward pass without cache.
 
     Raises:
-        UnsupportedModel: the model cannot be run on such inputs, or gives no logits.
+        CannotRun: the model refuses such inputs.
+        UnsupportedModel: it gives no logits.
     """
     try:
         with torch.inference_mode():
             output = model(**inputs, use_cache=False, return_dict=True, **options)
+    except torch.OutOfMemoryError:
+        raise
     except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, KeyError) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UnsupportedModel(
+        raise CannotRun(
             f"{class_name(model)} cannot be run on {', '.join(sorted(inputs))}: {said} If it needs more "
             f"than text, pass its processor, or sample=Probe.prepared({{...}}) with what generate() takes."
         ) from error

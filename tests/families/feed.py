@@ -102,6 +102,7 @@ TEXT_ONLY = {
     "diffusion_gemma": "words",
     "evolla": "words; it takes proteins, not images",
     "fast_vlm": "words; its image tower needs timm and torchvision",
+    "gemma3n": "words; its image tower needs timm and torchvision",
     "mistral4": "words; transformers maps its text decoder alone",
     "perception_lm": "words; its image tower needs timm and torchvision",
     "pi0": "words",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -62,6 +63,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 4, "head_dim": 16, "patch_size": 8, "position_embedding_size": 16,
         "pooling_kernel_size": 2}},
     "gemma3": {"mm_tokens_per_image": 4},
+    "gemma3n": {
+        "text_config": {
+            "layer_types": ["sliding_attention", "full_attention"] * 2, "num_kv_shared_layers": 2,
+        },
+    },
     "glm46v": _SECTIONS, "glm4v": _SECTIONS, "glm_ocr": _SECTIONS, "glmga": _SECTIONS,
     "glm4v_moe": {"text_config": {"rope_parameters": {"mrope_section": [2, 1, 1]}}},
     "granite4_vision": {
@@ -105,6 +111,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+WITHOUT_TOWER = ("gemma3n",)
+"""Families whose image tower needs libraries that are not here: made without towers, asked with words."""
+
+
 def model_types() -> dict[str, str]:
     """Model types that this transformers maps to image-text-to-text, and their classes."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -125,7 +135,18 @@ def bare(name: str) -> Any:
     """The model as transformers initialises it."""
     import transformers
 
-    return getattr(transformers, model_types()[name])(configuration(name))
+    made = getattr(transformers, model_types()[name])
+    if name not in WITHOUT_TOWER:
+        return made(configuration(name))
+    from transformers import AutoModel
+
+    whole = AutoModel.from_config
+
+    def without_towers(config: Any) -> Any:
+        return whole(config) if "text" in config.model_type else torch.nn.Identity()
+
+    with mock.patch.object(AutoModel, "from_config", side_effect=without_towers):
+        return made(configuration(name))
 
 
 def drawn(name: str) -> Any:
