@@ -19,7 +19,13 @@ from lvlm_audit.models.after_head import find_after_head
 from lvlm_audit.models.chain import find_chain
 from lvlm_audit.models.rest import Rest
 from lvlm_audit.models.streams import ONE_STREAM, Streams, find_streams
-from lvlm_audit.models.structure import calls_of, class_name, find_blocks, find_head
+from lvlm_audit.models.structure import (
+    calls_of,
+    class_name,
+    find_blocks,
+    find_head,
+    is_encoder_decoder,
+)
 
 _OWN_CODE = "the decoder's own code after its blocks"
 
@@ -43,6 +49,8 @@ class Anatomy:
         state_width: of a state: streams * d; more than d if something joins streams before the head.
         streams: how residual streams lie in a block's output. A state is all of them, side by side.
         encoder_decoder: prompt and image go into an encoder; states are the decoder's.
+        joined: blocks before which the model adds something to the stream (image features, say): there a
+            state is not what the next block was shown.
         adapter: name of the adapter that found this (`models.adapters`), or None.
     """
 
@@ -60,6 +68,7 @@ class Anatomy:
     state_width: int = 0
     streams: Streams = ONE_STREAM
     encoder_decoder: bool = False
+    joined: tuple[int, ...] = ()
     adapter: str | None = None
 
     @property
@@ -100,6 +109,9 @@ class Anatomy:
             found.append(
                 f"a state is {self.state_width} wide, brought to {self.width} before the head"
             )
+        if self.joined:
+            where = f"block{'s' if len(self.joined) > 1 else ''} {', '.join(map(str, self.joined))}"
+            found.append(f"something is added to the stream before {where}")
         if any(isinstance(norm, Rest) for norm in self.norms):
             found.append("more than modules between the last block and the head")
         if not self.norms:
@@ -180,7 +192,8 @@ def dissect(model: Any, inputs: Mapping[str, Any]) -> Anatomy:
         barred=after.barred,
         state_width=chain.shape[-1] * streams.count,
         streams=streams,
-        encoder_decoder=bool(getattr(model.config, "is_encoder_decoder", False)),
+        joined=chain.joined,
+        encoder_decoder=is_encoder_decoder(model),
     )
 
 

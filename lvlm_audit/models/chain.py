@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lvlm_audit.errors import ModelBroken, UnsupportedModel
-from lvlm_audit.models.hooks import hooks_restored, residual
+from lvlm_audit.models.hooks import entering, hooks_restored, residual
 from lvlm_audit.models.rest import find_rest
 from lvlm_audit.models.structure import class_name, run
 
@@ -31,17 +31,20 @@ class Chain:
         scale: factor that follows them (1.0: none).
         shape: of the last block's output.
         largest: largest output of the head.
+        joined: blocks whose input was not what the one before gave: something was added between.
     """
 
     modules: tuple[nn.Module, ...]
     scale: float
     shape: tuple[int, ...]
     largest: float
+    joined: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
 class _Seen:
     calls: list[int] = field(default_factory=list)
+    joined: list[int] = field(default_factory=list)
     state: Tensor | None = None
     after: list[tuple[nn.Module, Tensor, Tensor]] = field(default_factory=list)
     """Modules that ran since the last block: module, input, output; parents after their children."""
@@ -83,7 +86,7 @@ def find_chain(
         )
     modules, scale = found
     largest = float(seen.head_out.float().abs().max())
-    return Chain(modules, scale, tuple(seen.state.shape), largest)
+    return Chain(modules, scale, tuple(seen.state.shape), largest, tuple(seen.joined))
 
 
 def _watch(
@@ -91,6 +94,14 @@ def _watch(
 ) -> _Seen:
     seen = _Seen()
     inside = {id(module) for block in blocks for module in block.modules()}
+
+    def block_entered(i: int) -> Any:
+        def hook(_: nn.Module, args: Any, kwargs: Any) -> None:
+            entered = residual(entering(args, kwargs)).detach()
+            if seen.state is not None and not _same(entered, seen.state):
+                seen.joined.append(i)
+
+        return hook
 
     def block_ran(i: int) -> Any:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
@@ -115,6 +126,7 @@ def _watch(
 
     with hooks_restored(model):
         for i, block in enumerate(blocks):
+            block.register_forward_pre_hook(block_entered(i), with_kwargs=True)
             block.register_forward_hook(block_ran(i))
         for module in model.modules():
             if id(module) not in inside and module is not head:

@@ -24,7 +24,7 @@ from lvlm_audit.models.asking import (
 )
 from lvlm_audit.models.hooks import Receive, hooks_restored, tapped
 from lvlm_audit.models.proof import Proof, prove
-from lvlm_audit.models.structure import CannotRun, text_config
+from lvlm_audit.models.structure import CannotRun, is_encoder_decoder, text_config
 from lvlm_audit.probes.probe import ImageSource, Probe
 
 _SAMPLE_SIDE = 64
@@ -275,7 +275,7 @@ def _check_generates(model: Any) -> None:
 
 def _start_id(model: Any) -> int | None:
     """What an encoder-decoder's decoder is shown first; None for a model that is none."""
-    if not getattr(model.config, "is_encoder_decoder", False):
+    if not is_encoder_decoder(model):
         return None
     places = (getattr(model, "generation_config", None), model.config, text_config(model))
     for key in ("decoder_start_token_id", "bos_token_id"):

@@ -80,8 +80,8 @@ def tapped(
     """
     latest: list[tuple[int, Tensor]] = []
 
-    def entering(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        hand_on(0, residual(args[0] if args else _stream_among(kwargs)))
+    def entered(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        hand_on(0, residual(entering(args, kwargs)))
 
     def leaving(state: int) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
@@ -99,7 +99,7 @@ def tapped(
         receive(state, stream)
 
     with ExitStack() as stack:
-        handle = blocks[0].register_forward_pre_hook(entering, with_kwargs=True)
+        handle = blocks[0].register_forward_pre_hook(entered, with_kwargs=True)
         stack.callback(handle.remove)
         for i, block in enumerate(blocks):
             stack.callback(block.register_forward_hook(leaving(i + 1)).remove)
@@ -107,7 +107,10 @@ def tapped(
         yield
 
 
-def _stream_among(kwargs: Mapping[str, Any]) -> Any:
+def entering(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What a block was called with that holds the residual stream."""
+    if args:
+        return args[0]
     if "hidden_states" in kwargs:
         return kwargs["hidden_states"]
     return next(value for value in kwargs.values() if isinstance(value, Tensor))

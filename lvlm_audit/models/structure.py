@@ -47,6 +47,12 @@ def text_config(model: Any) -> Any:
         return config
 
 
+def is_encoder_decoder(model: Any) -> bool:
+    """Prompt and image go into an encoder, and a decoder of its own answers."""
+    configs = (model.config, text_config(model))
+    return any(bool(getattr(config, "is_encoder_decoder", False)) for config in configs)
+
+
 def class_name(model: Any) -> str:
     """As messages call a model."""
     return type(model).__name__

@@ -122,8 +122,12 @@ def image_and_text(name: str, model: Any) -> dict[str, Any]:
     owner = model if hasattr(model, "get_image_features") else model.model
     asked = inspect.signature(owner.get_image_features).parameters
     made = dict(IMAGES.get(name, {})) or _image(model, asked)
+    cast = {
+        key: value.to(model.dtype) if value.is_floating_point() else value
+        for key, value in made.items()
+    }
     with torch.inference_mode():
-        features = owner.get_image_features(**made)
+        features = owner.get_image_features(**cast)
     if name == "granite4_vision":
         features = features.deepstack_features[0][1]
     count = sum(part.shape[:-1].numel() for part in _parts(features))

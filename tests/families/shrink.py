@@ -93,6 +93,9 @@ def _shrink(config: Mapping[str, Any], ids: dict[str, int], *, text: bool) -> di
             else:
                 nested = text and (key in _TEXT or "model_type" not in value)
                 small[key] = _shrink(value, ids, text=nested)
+        elif str(key).endswith("_indexes"):
+            # Layers of a tower that do something more: all of them feed later ones, or the last does.
+            small[key] = list(range(blocks)) if "deepstack" in str(key) else [blocks - 1]
         elif isinstance(value, (list, tuple)) and depth > blocks and len(value) == depth:
             small[key] = [value[layer] for layer in layers]
         elif isinstance(value, int) and not isinstance(value, bool):

@@ -127,31 +127,37 @@ def configuration(name: str) -> Any:
     from transformers import AutoConfig
 
     small = _merged(shrunk(AutoConfig.for_model(name)), SETTINGS.get(name, {}))
-    small.pop("model_type", None)
-    return AutoConfig.for_model(name, **small)
+    return _configured(name, small)
 
 
-def bare(name: str) -> Any:
-    """The model as transformers initialises it."""
+def _configured(name: str, settings: Mapping[str, Any]) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.for_model(
+        name, **{key: v for key, v in settings.items() if key != "model_type"}
+    )
+
+
+def made(name: str, settings: Mapping[str, Any]) -> Any:
+    """The model of a configuration, as transformers initialises it."""
     import transformers
-
-    made = getattr(transformers, model_types()[name])
-    if name not in WITHOUT_TOWER:
-        return made(configuration(name))
     from transformers import AutoModel
 
+    kind, config = getattr(transformers, model_types()[name]), _configured(name, settings)
+    if name not in WITHOUT_TOWER:
+        return kind(config)
     whole = AutoModel.from_config
 
-    def without_towers(config: Any) -> Any:
-        return whole(config) if "text" in config.model_type else torch.nn.Identity()
+    def without_towers(part: Any) -> Any:
+        return whole(part) if "text" in part.model_type else torch.nn.Identity()
 
     with mock.patch.object(AutoModel, "from_config", side_effect=without_towers):
-        return made(configuration(name))
+        return kind(config)
 
 
 def drawn(name: str) -> Any:
     """The model with weights of which every block says something."""
-    model = bare(name).eval()
+    model = made(name, configuration(name).to_dict()).eval()
     if getattr(model, "generation_config", None) is None:
         return model
     lively(model, gain=2.0)
