@@ -30,6 +30,10 @@ class UnsupportedModel(LvlmAuditError):
     """The checkpoint opened, but its inside cannot be read reliably; the message says what was seen."""
 
 
+class CannotRun(UnsupportedModel):
+    """The model refuses the inputs it was tried on (text without an image, say); others may do."""
+
+
 class ModelBroken(LvlmAuditError):
     """The weights themselves are unusable (NaN, infinite values, missing tensors)."""
 

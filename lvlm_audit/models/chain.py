@@ -7,7 +7,7 @@ the decoder's own code after its blocks is tried (`models.rest`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from lvlm_audit.models.rest import find_rest
 from lvlm_audit.models.structure import class_name, run
 
 _LONGEST = 8
+_FLAT = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +74,10 @@ def find_chain(
         raise UnsupportedModel(
             f"the head of {class_name(model)} did not run: its logits come from somewhere else."
         )
-    found = _follow(seen.state, seen.head_in, seen.after, ())
+    # A factor is looked for last: on few positions a plain norm can look like one.
+    found = _follow(seen.state, seen.head_in, seen.after, (), _unchanged) or _follow(
+        seen.state, seen.head_in, seen.after, (), _factor
+    )
     if found is None:
         rest = find_rest(model, blocks, seen.state, seen.head_in)
         found = None if rest is None else ((rest,), 1.0)
@@ -155,45 +159,50 @@ def _follow(
     goal: Tensor,
     ran: Sequence[tuple[nn.Module, Tensor, Tensor]],
     chain: tuple[nn.Module, ...],
+    arrives: Callable[[Tensor, Tensor], float | None],
 ) -> tuple[tuple[nn.Module, ...], float] | None:
     """The first chain that arrives. A child that does all the work is tried before its parent."""
-    scale = _factor(current, goal)
-    if scale is not None:
-        return chain, scale
-    if len(chain) == _LONGEST:
-        return None
-    for position, (module, entered, output) in enumerate(ran):
-        if entered.shape == current.shape and _same(entered, current) and output.ndim >= 3:
-            found = _follow(output, goal, ran[position + 1 :], (*chain, module))
-            if found is not None:
-                return found
-    return None
+    if len(chain) < _LONGEST:
+        for position, (module, entered, output) in enumerate(ran):
+            if entered.shape != current.shape or output.ndim < _FLAT or _same(entered, output):
+                continue  # a dropout hands on what it gets
+            if _same(entered, current):
+                found = _follow(output, goal, ran[position + 1 :], (*chain, module), arrives)
+                if found is not None:
+                    return found
+    scale = arrives(current, goal)
+    return None if scale is None else (chain, scale)
 
 
 def _same(one: Tensor, two: Tensor) -> bool:
     return one.dtype == two.dtype and one.device == two.device and torch.equal(one, two)
 
 
-def _factor(whole: Tensor, end: Tensor) -> float | None:
-    """The number by which the end of `whole` was multiplied to give `end`, or None.
-
-    The head may be shown only the last positions.
-    """
-    if (
-        whole.ndim != 3
-        or end.ndim != 3
-        or end.shape[-1] != whole.shape[-1]
-        or end.shape[1] > whole.shape[1]
-        or end.device != whole.device
-    ):
+def _tail(states: Tensor, end: Tensor) -> Tensor | None:
+    """As many last positions as the head was shown, if it was shown such states at all."""
+    if states.ndim != 3 or end.ndim != 3 or end.device != states.device:
         return None
-    tail = whole[:, -end.shape[1] :]
-    if _same(tail, end):
-        return 1.0
+    if end.shape[-1] != states.shape[-1] or end.shape[1] > states.shape[1]:
+        return None
+    return states[:, -end.shape[1] :]
+
+
+def _unchanged(states: Tensor, end: Tensor) -> float | None:
+    tail = _tail(states, end)
+    return 1.0 if tail is not None and _same(tail, end) else None
+
+
+def _factor(states: Tensor, end: Tensor) -> float | None:
+    """The number by which the last positions of `states` were multiplied to give `end`, or None."""
+    tail = _tail(states, end)
+    if tail is None:
+        return None
     x, y = tail.double(), end.double()
     scale = float((x * y).sum() / (x * x).sum().clamp_min(1e-30))
     rounding = 4 * torch.finfo(end.dtype).eps
     # Exact up to rounding, or it is something else that happens to be similar.
-    if float((x * scale - y).abs().max()) <= rounding * float(y.abs().max()):
-        return scale
-    return None
+    if float((x * scale - y).abs().max()) > rounding * float(y.abs().max()):
+        return None
+    # Most factors are one over a whole number, which rounding of 16 bits hides.
+    whole = 1 / round(1 / scale) if 0 < scale <= 1 else scale
+    return whole if abs(whole / scale - 1) < rounding / 4 else scale

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from lvlm_audit.errors import LvlmAuditError, UnsupportedModel
+from lvlm_audit.errors import CannotRun, LvlmAuditError, UnsupportedModel
 from lvlm_audit.models.adapters import adapted
 from lvlm_audit.models.anatomy import Anatomy, dissect
 from lvlm_audit.models.asking import (
@@ -24,7 +24,8 @@ from lvlm_audit.models.asking import (
 )
 from lvlm_audit.models.hooks import Receive, hooks_restored, tapped
 from lvlm_audit.models.proof import Proof, prove
-from lvlm_audit.models.structure import CannotRun, is_encoder_decoder, text_config
+from lvlm_audit.models.structure import check_generates
+from lvlm_audit.models.tokens import end_ids, image_feature_id, image_token_ids, start_id
 from lvlm_audit.probes.probe import ImageSource, Probe
 
 _SAMPLE_SIDE = 64
@@ -65,17 +66,17 @@ class HookedModel:
         self._sample = sample
         self._was_training = bool(model.training)
         model.eval()
-        self.image_token_ids = _image_token_ids(model, processor)
-        self.image_feature_id = _image_feature_id(model)
-        self.end_ids = _end_ids(model, self.tokenizer)
+        self.image_token_ids = image_token_ids(model, processor)
+        self.image_feature_id = image_feature_id(model)
+        self.end_ids = end_ids(model, self.tokenizer)
         known = set(getattr(self.tokenizer, "all_special_ids", None) or ())
         self.special_ids = frozenset(known | self.image_token_ids | self.end_ids)
         # An encoder-decoder's answer is not the end of its prompt: it is said step by step.
         self.replays_in_one_pass: bool | None = None if self.start_id is None else False
         """Found out by `traces.replaying` on first use: does one pass give what generation gave?"""
         try:
-            _check_generates(model)
-            samples = self._samples()
+            check_generates(model)
+            samples = {asked: _spoken(inputs) for asked, inputs in self._samples().items()}
             first = next(iter(samples.values()))
             self.anatomy: Anatomy = adapted(model, first) or dissect(model, first)
             self.proofs: tuple[Proof, ...] = self._proved(samples)
@@ -131,7 +132,7 @@ class HookedModel:
     @property
     def start_id(self) -> int | None:
         """Token that an encoder-decoder's answer starts from; None for other models."""
-        return _start_id(self.model)
+        return start_id(self.model)
 
     def extended(self, inputs: Inputs, continuations: Sequence[Sequence[int]]) -> Inputs:
         """The same inputs with ids appended to each row, as `inputs(probes, continuations)` makes them."""
@@ -215,7 +216,7 @@ class HookedModel:
 
     def _plain_ids(self) -> Tensor:
         """A few ids that are neither images nor control tokens, for a model without tokenizer."""
-        rows = self.model.get_input_embeddings().num_embeddings
+        rows = self.model.get_input_embeddings().weight.shape[0]
         usable = [i for i in range(min(rows, 512)) if i not in self.special_ids][-6:]
         if not usable:
             raise UnsupportedModel(f"{self.name} has no ordinary token among its first {rows}.")
@@ -234,62 +235,13 @@ def _sample_image() -> ImageSource:
     return ImageSource("a drawn gradient", data=data.getvalue())
 
 
-def _image_token_ids(model: Any, processor: Any) -> frozenset[int]:
-    """From every place where architectures write them down; never guessed."""
-    places: list[Mapping[str, Any]] = [vars(model.config)]
-    if processor is not None:
-        places.append(vars(processor))
-    keys = (
-        "image_token_id",
-        "image_token_index",
-        "video_token_id",
-        "video_token_index",
-        "vision_start_token_id",
-        "vision_end_token_id",
-    )
-    found = {place.get(key) for place in places for key in keys}
-    return frozenset(value for value in found if isinstance(value, int) and value >= 0)
+def _spoken(inputs: Inputs) -> Inputs:
+    """With an answer of several tokens where a decoder of its own gives it; any tokens will do.
 
-
-def _image_feature_id(model: Any) -> int | None:
-    """The token whose embedding the model replaces by an image feature, from its own configuration."""
-    for key in ("image_token_id", "image_token_index"):
-        value = getattr(model.config, key, None)
-        if isinstance(value, int) and value >= 0:
-            return value
-    return None
-
-
-def _check_generates(model: Any) -> None:
-    from transformers import GenerationMixin
-
-    # Asked of the class and not by trying: a decoder that fills whole blocks of text at once also has
-    # logits and a generate() of its own, and its states belong to no emitted token.
-    if not isinstance(model, GenerationMixin):
-        raise UnsupportedModel(
-            f"{type(model).__name__} does not answer token by token (it has no generate() of transformers' "
-            f"GenerationMixin), so there is no emitted token to follow. Pass a checkpoint that "
-            f"generates text autoregressively."
-        )
-
-
-def _start_id(model: Any) -> int | None:
-    """What an encoder-decoder's decoder is shown first; None for a model that is none."""
-    if not is_encoder_decoder(model):
-        return None
-    places = (getattr(model, "generation_config", None), model.config, text_config(model))
-    for key in ("decoder_start_token_id", "bos_token_id"):
-        for place in places:
-            if isinstance(start := getattr(place, key, None), int):
-                return start
-    return 0
-
-
-def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    config = getattr(model, "generation_config", None)
-    ends = getattr(config, "eos_token_id", None)
-    if ends is None:
-        ends = getattr(tokenizer, "eos_token_id", None)
-    if ends is None:
-        return frozenset()
-    return frozenset([ends] if isinstance(ends, int) else map(int, ends))
+    On a single position a norm cannot be told from a factor.
+    """
+    if "decoder_input_ids" not in inputs:
+        return inputs
+    start = inputs["decoder_input_ids"]
+    said = torch.tensor([[3, 4, 5]], device=start.device).expand(len(start), -1)
+    return {**inputs, "decoder_input_ids": torch.cat([start, said], dim=1)}

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lvlm_audit.errors import UnsupportedModel
+from lvlm_audit.errors import CannotRun, UnsupportedModel
 from lvlm_audit.models.hooks import hooks_restored
 
 _DEPTHS = ("num_hidden_layers", "num_decoder_layers", "decoder_layers", "num_layers", "n_layers")
@@ -34,10 +34,6 @@ class Calls:
     vocabulary: int
 
 
-class CannotRun(UnsupportedModel):
-    """A model refuses some kind of input (text without an image, say); others may do."""
-
-
 def text_config(model: Any) -> Any:
     """The configuration of the decoder, which composite models nest."""
     config = model.config
@@ -51,6 +47,24 @@ def is_encoder_decoder(model: Any) -> bool:
     """Prompt and image go into an encoder, and a decoder of its own answers."""
     configs = (model.config, text_config(model))
     return any(bool(getattr(config, "is_encoder_decoder", False)) for config in configs)
+
+
+def check_generates(model: Any) -> None:
+    """Refuses a model that does not answer token by token.
+
+    Raises:
+        UnsupportedModel: it is none of transformers' generating models.
+    """
+    from transformers import GenerationMixin
+
+    # Asked of the class and not by trying: a decoder that fills whole blocks of text at once also has
+    # logits and a generate() of its own, and its states belong to no emitted token.
+    if not isinstance(model, GenerationMixin):
+        raise UnsupportedModel(
+            f"{type(model).__name__} does not answer token by token (it has no generate() of transformers' "
+            f"GenerationMixin), so there is no emitted token to follow. Pass a checkpoint that "
+            f"generates text autoregressively."
+        )
 
 
 def class_name(model: Any) -> str:

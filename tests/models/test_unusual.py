@@ -11,6 +11,7 @@ from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.opening import hook
 from lvlm_audit.models.readout import Readout
 from lvlm_audit.models.rest import Rest
+from lvlm_audit.probes.probe import Probe
 from tests import tiny_models
 
 
@@ -129,3 +130,14 @@ def test_a_model_that_takes_no_text_without_an_image_is_proved_with_one(
     assert [proof.asked for proof in hook(model, processor).proofs] == ["image and text"]
     with pytest.raises(UnsupportedModel, match=r"cannot be run on .*pixel_values.*sample="):
         hook(model)
+
+
+def test_a_norm_is_not_taken_for_a_factor_on_a_single_position() -> None:
+    model, _ = tiny_models.llava()
+    norm = model.model.language_model.norm
+    with torch.no_grad():
+        norm.weight.fill_(1.0)  # on one position its output is the input times a number
+    ids = {"input_ids": torch.tensor([[50]])}
+    with hook(model, sample=Probe.prepared(ids)) as hooked:
+        assert hooked.anatomy.norms == (norm,)
+        assert hooked.anatomy.input_scale == 1.0
