@@ -75,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser(
         "doctor", help="open a checkpoint and say how the lens reads it, or why it cannot"
     )
-    doctor.add_argument("model", help="checkpoint folder, hub id or alias")
+    doctor.add_argument(
+        "model", nargs="?", help="checkpoint folder, hub id or alias; without it the demo model"
+    )
     doctor.add_argument("--device", default="auto")
     doctor.add_argument("--dtype", default="auto")
     doctor.add_argument("--trust-remote-code", action="store_true")
@@ -151,12 +153,16 @@ def _calibrate(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from lvlm_audit.audit.gather import open_subject
+    from lvlm_audit.audit.plan import Settings
     from lvlm_audit.models.doctor import diagnose
     from lvlm_audit.models.opening import load
     from lvlm_audit.report.doctor import show
 
+    settings = Settings(model=options.model, device=options.device, dtype=options.dtype)
+    checkpoint, _ = open_subject(settings)
     with load(
-        options.model,
+        checkpoint,
         device=options.device,
         dtype=options.dtype,
         trust_remote_code=options.trust_remote_code,

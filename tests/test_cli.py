@@ -208,6 +208,13 @@ def test_doctor_gives_the_reason_for_a_refusal(tmp_path, capsys):
     assert len(captured.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("model", [[], ["demo"]])
+def test_doctor_without_the_demo_model_names_the_command(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LVLM_AUDIT_CACHE", str(tmp_path))
+    assert main(["doctor", *model]) == 1
+    assert "lvlm-audit demo" in capsys.readouterr().err
+
+
 def test_doctor_shows_what_is_invisible():
     import io
 
