@@ -69,7 +69,7 @@ MUTANTS = (
     ),
     Mutant(
         "the wrong batch row",
-        "lvlm_audit/traces/recorder.py",
+        "lvlm_audit/traces/assembly.py",
         "self._add(states[rows.to(states.device)],",
         "self._add(states[rows.flip(0).to(states.device)],",
         "tests/traces/test_recorder.py::test_each_probe_reads_its_own_row",
