@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lvlm_audit.audit.readings import listed
 from lvlm_audit.document import (
     CommonStep,
     FeatureReading,
@@ -126,7 +127,7 @@ def _common_step(traces: Sequence[FeatureTrace], seed: int) -> CommonStep:
             "spread of the images",
             ANGLE,
             "state",
-            *map(_list, (found.spread, found.low, found.high)),
+            *map(listed, (found.spread, found.low, found.high)),
         ),
         _quartiles("angle between neighbouring states", ANGLE, "transition", [*angles]),
         _quartiles("debiased CKA to the final state", "CKA", "state", [cka_to_final(states)]),
@@ -183,10 +184,6 @@ def _quartiles(name: str, unit: str, axis: str, curves: Sequence[Reals]) -> Laye
             end.append(rounded(float(value)))
     low, median, high = ends
     return LayerSummary(name, unit, axis, median, low, high)
-
-
-def _list(values: Reals) -> list[Any]:
-    return [rounded(float(v)) for v in values]
 
 
 def _interval(spread: Spread | None) -> Interval | None:

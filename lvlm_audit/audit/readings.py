@@ -84,7 +84,7 @@ def stage_reading(
         evidence=stages.evidence,
         critical_layer=stages.critical_layer,
         mutation_layers=list(stages.mutation_layers),
-        mutation_share=_list(stages.mutation_share),
+        mutation_share=listed(stages.mutation_share),
         terminal_share=rounded(stages.terminal_share),
         levels=[
             Level(
@@ -170,13 +170,13 @@ def _tokens(
             id=int(trace.token_ids[t]),
             kind=str(trace.token_classes[t]),
             eligible=bool(eligible[t]),
-            probability=_list(trace.probability[t]),
-            nucleus=_list(trace.nucleus_mass[t]),
-            divergence=_list(trace.divergence[t]),
+            probability=listed(trace.probability[t]),
+            nucleus=listed(trace.nucleus_mass[t]),
+            divergence=listed(trace.divergence[t]),
             leaders=[text_of(trace, int(i)) for i in trace.leader[t]],
-            leader_probability=_list(trace.top_probs[t, :, 0]),
-            grounding=None if swapped is None else _list(swapped.divergence[t]),
-            without_image=None if removed is None else _list(removed.divergence[t]),
+            leader_probability=listed(trace.top_probs[t, :, 0]),
+            grounding=None if swapped is None else listed(swapped.divergence[t]),
+            without_image=None if removed is None else listed(removed.divergence[t]),
             onset=_state(nodes[ONSET][t]),
             critical=_state(nodes[CRITICAL][t]),
             settle=_state(nodes[SETTLE][t]),
@@ -184,7 +184,7 @@ def _tokens(
             mutations=[int(j) for j in np.nonzero(mutated[t, : trace.blocks])[0]],
             terminal_change=bool(trace.leader[t, -1] != trace.leader[t, -2]),
             rivals=_rivals(trace, t, candidates[t], first),
-            paper_index=None if trace.paper_index is None else _list(trace.paper_index[t]),
+            paper_index=None if trace.paper_index is None else listed(trace.paper_index[t]),
         )
         for t in range(trace.tokens)
     ]
@@ -203,7 +203,7 @@ def _rivals(
     peak = curves[:, first:].max(axis=1)
     order = [k for k in np.argsort(-peak) if candidate[k] and ids[k] != trace.token_ids[t]]
     return [
-        {"text": text_of(trace, int(ids[k])), "probability": _list(curves[k])}
+        {"text": text_of(trace, int(ids[k])), "probability": listed(curves[k])}
         for k in order[:_RIVALS]
         if peak[k] > 0.01
     ]
@@ -235,7 +235,7 @@ def summarised(
         return None
     means = np.stack([np.concatenate(rows).mean(axis=0) for rows in by_image.values()])
     low, median, high = np.percentile(means, [25, 50, 75], axis=0)
-    return LayerSummary(name, unit, axis, _list(median), _list(low), _list(high))
+    return LayerSummary(name, unit, axis, listed(median), listed(low), listed(high))
 
 
 def node_reading(node: NodeEstimate | None) -> Node | None:
@@ -255,7 +255,8 @@ def _state(value: float) -> int | None:
     return None if np.isnan(value) else int(value)
 
 
-def _list(values: npt.NDArray[Any]) -> list[Any]:
+def listed(values: npt.NDArray[Any]) -> list[Any]:
+    """A curve as the document records it; null where it is not finite."""
     return [rounded(float(v)) for v in values]
 
 

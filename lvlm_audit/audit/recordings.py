@@ -200,9 +200,9 @@ def _pairs(
     """Each text under its own and other images; those that were read already are taken as they are."""
 
     def make(missing: list[int]) -> Iterator[PairedTrace]:
-        known = [i for i in missing if chosen[i][0].id in read_along]
-        yield from (read_along[chosen[i][0].id] for i in known)
-        rest = [chosen[i] for i in missing if i not in set(known)]
+        asked = [chosen[i] for i in missing]
+        yield from (read_along[probe.id] for probe, _, _ in asked if probe.id in read_along)
+        rest = [one for one in asked if one[0].id not in read_along]
         if not rest:
             return
         probes, said, images = zip(*rest, strict=True)

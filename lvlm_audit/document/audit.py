@@ -14,12 +14,12 @@ from lvlm_audit.document.decoder import DecoderComparison
 from lvlm_audit.document.features import FeatureReading
 from lvlm_audit.document.findings import Finding, Verdict
 from lvlm_audit.document.grounding import GroundingReading
-from lvlm_audit.document.plain import build, plain
+from lvlm_audit.document.plain import build
 from lvlm_audit.document.probes import ProbeReading
+from lvlm_audit.document.saved import Saved
 from lvlm_audit.document.stages import LayerSummary, StageReading
 from lvlm_audit.document.uses import Uses
 from lvlm_audit.errors import DocumentError
-from lvlm_audit.writing import write_whole
 
 SCHEMA = "lvlm_audit/audit"
 SCHEMA_VERSION = 1
@@ -59,7 +59,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(Saved):
     """The whole record. `verdict` is "pass" only if no error-severity finding failed or stayed open."""
 
     verdict: Verdict
@@ -81,18 +81,6 @@ class Audit:
     decoder: DecoderComparison | None = None
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
-
-    def to_json(self) -> str:
-        """The document as JSON text (UTF-8, no NaN)."""
-        return json.dumps(plain(self), ensure_ascii=False, allow_nan=False, indent=1)
-
-    def save(self, path: str | Path) -> None:
-        """Write the document; either the whole file appears or none.
-
-        Raises:
-            UsageError: the path cannot be written.
-        """
-        write_whole(Path(path), self.to_json())
 
     @classmethod
     def from_json(cls, text: str, *, name: str = "document") -> Audit:

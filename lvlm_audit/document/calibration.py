@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lvlm_audit.document.findings import Bound, Severity
-from lvlm_audit.document.plain import plain
-from lvlm_audit.writing import write_whole
+from lvlm_audit.document.saved import Saved
 
 CALIBRATION_SCHEMA = "lvlm_audit/calibration"
 CALIBRATION_VERSION = 1
@@ -47,7 +44,7 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(Saved):
     """The noise floors of a suite on one model."""
 
     model: str
@@ -63,15 +60,3 @@ class Calibration:
     provenance: dict[str, Any]
     schema: str = CALIBRATION_SCHEMA
     schema_version: int = CALIBRATION_VERSION
-
-    def to_json(self) -> str:
-        """The calibration as JSON text (UTF-8, no NaN)."""
-        return json.dumps(plain(self), ensure_ascii=False, allow_nan=False, indent=1)
-
-    def save(self, path: str | Path) -> None:
-        """Write it; either the whole file appears or none.
-
-        Raises:
-            UsageError: the path cannot be written.
-        """
-        write_whole(Path(path), self.to_json())

@@ -10,10 +10,18 @@ from typing import TypeVar
 
 import torch
 
-from lvlm_audit.errors import LvlmAuditError, ProbeError, RecordingError, TraceError, UsageError
+from lvlm_audit.errors import (
+    LvlmAuditError,
+    ProbeError,
+    ProbesFailed,
+    RecordingError,
+    TraceError,
+    UsageError,
+)
 from lvlm_audit.probes.probe import Probe
 
 _Made = TypeVar("_Made")
+_Recorded = TypeVar("_Recorded")
 
 Failures = list[tuple[str, LvlmAuditError]]
 """Per failed probe its id and the reason."""
@@ -93,6 +101,22 @@ def _halving(
             failures.append((probe.id, item))
         else:
             yield item
+
+
+def whole(recording: Iterator[_Recorded]) -> list[_Recorded]:
+    """Everything that a recording hands on.
+
+    Raises:
+        ProbesFailed: as the recording, with what it handed on in `error.traces`.
+    """
+    items: list[_Recorded] = []
+    try:
+        # One by one: what came before an error must not be lost with it.
+        for item in recording:
+            items.append(item)
+    except ProbesFailed as error:
+        raise ProbesFailed(error.failures, error.asked, items) from error
+    return items
 
 
 def _release(error: BaseException | None) -> None:

@@ -18,7 +18,7 @@ from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.traces.alignment import aligned, answer_ids
 from lvlm_audit.traces.assembly import remembered
-from lvlm_audit.traces.batching import Failures, batches, each_batch
+from lvlm_audit.traces.batching import Failures, batches, each_batch, whole
 from lvlm_audit.traces.lens import Lens
 from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
 from lvlm_audit.traces.replaying import forced_states
@@ -47,9 +47,8 @@ def record_pairs(
     Raises:
         ProbesFailed: as `iter_pairs`, with the other probes' pairs in `error.traces`.
     """
-    pairs: list[PairedTrace] = []
-    try:
-        for pair in iter_pairs(
+    return whole(
+        iter_pairs(
             model,
             probes,
             texts,
@@ -60,11 +59,8 @@ def record_pairs(
             last_state_only=last_state_only,
             batch_size=batch_size,
             on_progress=on_progress,
-        ):
-            pairs.append(pair)
-    except ProbesFailed as error:
-        raise ProbesFailed(error.failures, error.asked, pairs) from error
-    return pairs
+        )
+    )
 
 
 def iter_pairs(

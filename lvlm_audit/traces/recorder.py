@@ -17,7 +17,7 @@ from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces.alignment import aligned, answer_ids, reference_ids
 from lvlm_audit.traces.assembly import Session
-from lvlm_audit.traces.batching import Failures, at_least_one, each_batch
+from lvlm_audit.traces.batching import Failures, at_least_one, each_batch, whole
 from lvlm_audit.traces.generation import generate
 from lvlm_audit.traces.lens import Lens
 from lvlm_audit.traces.replaying import forced_states
@@ -63,7 +63,7 @@ def record(
             probes were tried; the others' traces are in `error.traces`.
         UsageError: max_new_tokens or batch_size below 1, or no lens of that name.
     """
-    return _whole(
+    return whole(
         iter_record(
             model,
             probes,
@@ -154,7 +154,7 @@ def replay(
             others' traces in `error.traces`.
         UsageError: as `record`, or the sequences differ in length.
     """
-    return _whole(
+    return whole(
         iter_replay(
             model,
             probes,
@@ -214,17 +214,6 @@ def iter_replay(
     yield from each_batch(asked, batch_size, make, failures)
     if failures:
         raise ProbesFailed(failures, len(probes))
-
-
-def _whole(recording: Iterator[Trace]) -> list[Trace]:
-    traces: list[Trace] = []
-    try:
-        # One by one: what came before an error must not be lost with it.
-        for trace in recording:
-            traces.append(trace)
-    except ProbesFailed as error:
-        raise ProbesFailed(error.failures, error.asked, traces) from error
-    return traces
 
 
 class _Progress:
