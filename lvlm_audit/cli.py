@@ -121,7 +121,7 @@ def _calibrate(options: argparse.Namespace) -> int:
 
     from lvlm_audit.audit.calibrate import calibrate
     from lvlm_audit.audit.plan import Settings
-    from lvlm_audit.report.calibration import show
+    from lvlm_audit.report.terminal.calibration import show
     from lvlm_audit.spec.suite import load_family, suite
     from lvlm_audit.writing import check_writable
 
@@ -157,7 +157,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from lvlm_audit.audit.plan import Settings
     from lvlm_audit.models.doctor import diagnose
     from lvlm_audit.models.opening import load
-    from lvlm_audit.report.doctor import show
+    from lvlm_audit.report.terminal.doctor import show
 
     settings = Settings(model=options.model, device=options.device, dtype=options.dtype)
     checkpoint, _ = open_subject(settings)

@@ -220,7 +220,7 @@ def test_doctor_shows_what_is_invisible():
 
     from rich.console import Console
 
-    from lvlm_audit.report.doctor import show
+    from lvlm_audit.report.terminal.doctor import show
 
     out = io.StringIO()
     show([("model", "[bold]x\x1b[31m")], Console(file=out, width=80))

@@ -20,7 +20,7 @@ def show(session: AuditSession, terminal: pytest.TerminalReporter) -> None:
         terminal.write_line(f"ERROR: {session.problem}", red=True)
     if session.audit is None:
         return
-    from lvlm_audit.report.terminal import summary
+    from lvlm_audit.report.terminal.summary import summary
 
     width = session.config.get_terminal_writer().fullwidth
     terminal.section("lvlm_audit", sep="=")

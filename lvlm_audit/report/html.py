@@ -1,9 +1,11 @@
-"""The HTML report: one self-contained page, complete without JavaScript, safe for hostile text."""
+"""HTML out of a document: one self-contained page, complete without JavaScript, safe for hostile text."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,20 +15,40 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lvlm_audit.document import Audit
-from lvlm_audit.report import curves, words
-from lvlm_audit.report.view import page
+from lvlm_audit.report import words
+from lvlm_audit.report.drawing import heat_map, spark
+from lvlm_audit.report.pages import audit as audit_page
+from lvlm_audit.report.select import MAX_LISTED
 from lvlm_audit.writing import write_whole
 
 _TEMPLATES = "templates"
 
 
-def render(audit: Audit) -> str:
-    """The report as one HTML page.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one kind of document becomes a page.
+
+    Attributes:
+        template: in `templates/pages/`; it extends `layout.html`.
+        view: arranges a document; what it gives is the template's `page`.
+    """
+
+    template: str
+    view: Callable[[Any], object]
+
+
+KINDS: dict[type, Kind] = {Audit: Kind("audit.html", audit_page.page)}
+"""Every kind of document that has a page."""
+
+
+def render(document: Audit) -> str:
+    """A document as one HTML page.
 
     The page refers to nothing outside itself, and its content security policy allows exactly the
     one style sheet and the one script that it carries, by hash. The same document gives the same
     page.
     """
+    kind = KINDS[type(document)]
     style, script = _source("style.css"), _source("script.js")
     policy = (
         "default-src 'none'; img-src data:; "
@@ -35,19 +57,19 @@ def render(audit: Audit) -> str:
     )
     return (
         _environment()
-        .get_template("page.html")
+        .get_template(f"pages/{kind.template}")
         # Markup: these two are the package's own files, and escaping would change what was hashed.
-        .render(page=page(audit), policy=policy, style=Markup(style), script=Markup(script))
+        .render(page=kind.view(document), policy=policy, style=Markup(style), script=Markup(script))
     )
 
 
-def write(audit: Audit, path: str | Path) -> None:
-    """Write the report; either the whole file appears or none.
+def write(document: Audit, path: str | Path) -> None:
+    """Write the page; either the whole file appears or none.
 
     Raises:
         UsageError: the path cannot be written.
     """
-    write_whole(Path(path), render(audit))
+    write_whole(Path(path), render(document))
 
 
 def _source(name: str) -> str:
@@ -95,9 +117,9 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         marks=words.VERDICT_MARKS,
-        legend_image=curves.LEGEND,
-        spark_width=curves.SPARK_WIDTH,
-        spark_height=curves.SPARK_HEIGHT,
-        max_tokens=curves.MAX_TOKENS,
+        legend_image=heat_map.LEGEND,
+        spark_width=spark.SPARK_WIDTH,
+        spark_height=spark.SPARK_HEIGHT,
+        max_listed=MAX_LISTED,
     )
     return environment

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lvlm_audit.document import Audit, Finding, ProbeReading, Severity, Verdict
-from lvlm_audit.report.curves import MAX_TOKENS
+from lvlm_audit.report.drawing.token_chart import MAX_TOKENS
 
 MAX_FULL = 24
 MAX_CELLS = 24_000
 """Tokens times states, over all fully drawn probes: about 3 MB of page."""
 MAX_ROWS = 1500
+MAX_LISTED = 60
+"""Rows of the tables of nominated blocks and reversals, counterexamples and exclusions."""
 
 _SETTLED = {Verdict.NOT_APPLICABLE: 2, Verdict.PASS: 3}
 

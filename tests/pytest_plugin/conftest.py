@@ -12,7 +12,7 @@ import scipy.special  # noqa: F401
 import lvlm_audit.audit.run
 import lvlm_audit.pytest_plugin.collection
 import lvlm_audit.report.html
-import lvlm_audit.report.terminal  # noqa: F401
+import lvlm_audit.report.terminal.summary  # noqa: F401
 from lvlm_audit.audit import gather
 from lvlm_audit.audit.plan import Need
 from lvlm_audit.traces import store

@@ -40,7 +40,7 @@ from lvlm_audit.document import (
     Uses,
     Verdict,
 )
-from lvlm_audit.report import raster
+from lvlm_audit.report.drawing import raster
 
 SENTENCES = (
     ("A blue banana lies next to a red heart.", "What is in the image?"),

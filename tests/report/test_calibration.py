@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from lvlm_audit.document import Bound, Calibration, Floor, Severity
-from lvlm_audit.report.calibration import show
+from lvlm_audit.report.terminal.calibration import show
 from tests.report.attacks import ATTACKS
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from lvlm_audit.document import CommonStep, Plane, StateMap
 from lvlm_audit.report import html
-from lvlm_audit.report.charts import band_chart
-from lvlm_audit.report.maps import map_view
+from lvlm_audit.report.drawing.band_chart import band_chart
+from lvlm_audit.report.drawing.maps import map_view
 from tests.report import documents
 from tests.report.pages import read
 

@@ -9,6 +9,7 @@ import itertools
 import re
 from pathlib import Path
 
+import jinja2
 import pytest
 
 from lvlm_audit.document import Audit, ProbeReading, Verdict
@@ -282,3 +283,51 @@ def test_given_answers_are_called_so() -> None:
     assert "<dt>Given answer</dt>" in page
     assert "The answers were given." in page
     assert "Given answer" not in html.render(documents.audit(probes=1))
+
+
+def test_every_section_is_linked_from_the_head_and_nothing_else_is(page: Page) -> None:
+    ids = [a["id"] for tag, a in page.tags if tag == "section" and "id" in a]
+    start = next(n for n, (tag, _) in enumerate(page.tags) if tag == "nav")
+    links = itertools.takewhile(lambda one: one[0] == "a", page.tags[start + 1 :])
+    assert [attrs["href"] for _, attrs in links] == [f"#{name}" for name in ids]
+
+
+def test_modules_of_sections_and_pages_have_a_template_each() -> None:
+    room = Path(html.__file__).parent
+    for folder in ("sections", "pages"):
+        modules = {p.stem for p in (room / folder).glob("*.py")} - {"__init__"}
+        templates = {p.stem for p in (room / "templates" / folder).glob("*.html")}
+        assert modules, folder
+        assert modules <= templates, folder
+    assert {kind.template for kind in html.KINDS.values()} == {
+        p.name for p in (room / "templates" / "pages").glob("*.html")
+    }
+
+
+@dataclasses.dataclass
+class Note:
+    """Another kind of document."""
+
+    words: str
+
+
+def test_another_kind_of_document_shares_layout_policy_and_escaping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    template = (
+        '{% extends "layout.html" %}{% block title %}t{% endblock %}{% block skip %}{% endblock %}'
+        "{% block header %}h{% endblock %}{% block main %}<p>{{ page }}</p>{% endblock %}"
+        "{% block footer %}f{% endblock %}"
+    )
+    ours = html._environment()
+    loader = jinja2.ChoiceLoader([jinja2.DictLoader({"pages/note.html": template}), ours.loader])
+    monkeypatch.setattr(html, "_environment", lambda: ours.overlay(loader=loader))
+    monkeypatch.setitem(html.KINDS, Note, html.Kind("note.html", lambda note: note.words))
+    written = html.render(Note("<b>\u202e"))
+    page, audit = read(written), read(html.render(documents.empty()))
+    assert "<p>&lt;b&gt;⟨U+202E⟩</p>" in written
+    assert page.raw == audit.raw
+    metas = [[attrs for tag, attrs in one.tags if tag == "meta"] for one in (page, audit)]
+    assert metas[0] == metas[1]
+    assert not page.open
+    assert not page.crossed

@@ -10,16 +10,17 @@ from rich.console import Console
 
 from lvlm_audit.document import Audit, GroundingReading
 from lvlm_audit.probes.controlled import CONTROLS, EXPECTATIONS
-from lvlm_audit.report import html, terminal
-from lvlm_audit.report.decoder import decoder_view
-from lvlm_audit.report.overlay import overlay
+from lvlm_audit.report import html
+from lvlm_audit.report.drawing.overlay import overlay
+from lvlm_audit.report.sections import decoder
+from lvlm_audit.report.terminal.summary import summary
 from tests.report import documents
 from tests.report.pages import read
 
 
 def said(audit: Audit, width: int = 100) -> str:
     text = io.StringIO()
-    terminal.summary(audit, Console(file=text, width=width))
+    summary(audit, Console(file=text, width=width))
     return " ".join(text.getvalue().split())
 
 
@@ -86,7 +87,7 @@ def test_documents_of_before_have_neither() -> None:
     assert 'id="grounding"' not in page
     assert 'id="decoder"' not in page
     assert "decoder alone" not in said(audit)
-    assert decoder_view(audit) is None
+    assert decoder.section(audit) is None
 
 
 def test_two_curves_share_their_axes() -> None:
@@ -107,7 +108,7 @@ def test_the_decoder_with_nothing_to_read_is_drawn_with_one_side() -> None:
     assert found is not None
     bare = dataclasses.replace(found, stages=None, layers=[], differences=[])
     audit = documents.audit(decoder=bare)
-    view = decoder_view(audit)
+    view = decoder.section(audit)
     assert view is not None
     assert len(view.sides) == 1
     assert "no img nothing" in said(audit)

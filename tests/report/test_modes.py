@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lvlm_audit.document import Audit
-from lvlm_audit.report import curves, html, raster
-from lvlm_audit.report.shown import JSD, shown
+from lvlm_audit.report import html
+from lvlm_audit.report.drawing import heat_map, raster, token_chart
+from lvlm_audit.report.drawing.shown import JSD, shown
 from lvlm_audit.report.words import instrument
 from tests.report import documents
 from tests.report.test_terminal import show
@@ -38,7 +39,7 @@ def test_paper_mode_is_said_at_the_top_of_page_and_terminal() -> None:
 
 def test_the_scaled_view_is_each_column_by_its_own_maximum() -> None:
     (probe, *_) = documents.paper_mode().probes
-    heat = curves.heat_map(probe, shown(documents.paper_mode()))
+    heat = heat_map.heat_map(probe, shown(documents.paper_mode()))
     assert heat is not None
     drawn = np.array([[float(v) for v in row.split()] for row in heat.values.split("/")])
     values = np.array([t.paper_index for t in probe.tokens])
@@ -51,7 +52,7 @@ def test_the_unscaled_index_has_one_scale_for_all_probes_and_its_own_unit() -> N
     what = shown(audit)
     largest = max(v for p in audit.probes for t in p.tokens for v in t.paper_index or ())
     assert (what.top, what.unit) == (largest, "nats per vocabulary entry")
-    heats = [curves.heat_map(probe, what) for probe in audit.probes]
+    heats = [heat_map.heat_map(probe, what) for probe in audit.probes]
     assert all(h is not None and h.legend_ticks[0].label == "0" for h in heats)
     assert raster.shade(largest, what.top) == 254
     assert "bits" not in {h.shown.unit for h in heats if h is not None}
@@ -62,7 +63,7 @@ def test_the_unscaled_index_has_one_scale_for_all_probes_and_its_own_unit() -> N
 def test_a_scaled_jsd_is_possible_too() -> None:
     audit = documents.audit(1)
     audit = dataclasses.replace(audit, subject=dataclasses.replace(audit.subject, scaling="paper"))
-    heat = curves.heat_map(audit.probes[0], shown(audit))
+    heat = heat_map.heat_map(audit.probes[0], shown(audit))
     assert heat is not None
     assert heat.shown.title == "Divergence between neighbouring states, scaled by transition"
     tops = np.array([[float(v) for v in r.split()] for r in heat.values.split("/")]).max(axis=0)
@@ -70,13 +71,13 @@ def test_a_scaled_jsd_is_possible_too() -> None:
 
 
 def test_tokens_beyond_those_drawn_still_scale_the_columns() -> None:
-    one = documents.probe(0, tokens=curves.MAX_TOKENS + 1)
+    one = documents.probe(0, tokens=token_chart.MAX_TOKENS + 1)
     loud = dataclasses.replace(one.tokens[-1], divergence=[1.0] * 30)
     probe = dataclasses.replace(one, tokens=[*one.tokens[:-1], loud])
-    heat = curves.heat_map(probe, dataclasses.replace(JSD, scaled=True))
+    heat = heat_map.heat_map(probe, dataclasses.replace(JSD, scaled=True))
     assert heat is not None
     values = [[float(v) for v in row.split()] for row in heat.values.split("/")]
-    assert len(values) == curves.MAX_TOKENS
+    assert len(values) == token_chart.MAX_TOKENS
     np.testing.assert_allclose(values[0], one.tokens[0].divergence, rtol=6e-3)
 
 

@@ -9,7 +9,8 @@ import itertools
 import pytest
 from PIL import Image
 
-from lvlm_audit.report import curves, raster
+from lvlm_audit.report import thumbnails
+from lvlm_audit.report.drawing import heat_map, raster
 from tests.report import documents
 
 
@@ -47,7 +48,7 @@ def test_a_picture_needs_equal_rows() -> None:
 
 def test_the_heat_map_has_one_pixel_for_each_token_and_transition() -> None:
     probe = documents.probe(1)
-    heat = curves.heat_map(probe)
+    heat = heat_map.heat_map(probe)
     assert heat is not None
     data = base64.b64decode(heat.image.partition(",")[2])
     picture = Image.open(io.BytesIO(data)).convert("RGB")
@@ -73,10 +74,10 @@ def test_the_heat_map_has_one_pixel_for_each_token_and_transition() -> None:
     ],
 )
 def test_only_small_raster_images_are_trusted(uri: str | None) -> None:
-    assert raster.trusted_image(uri) is None
+    assert thumbnails.trusted_image(uri) is None
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 def test_thumbnails_are_trusted(kind: str) -> None:
     uri = f"data:image/{kind};base64,AAAA"
-    assert raster.trusted_image(uri) == uri
+    assert thumbnails.trusted_image(uri) == uri

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from lvlm_audit.document import Audit
-from lvlm_audit.report import terminal
+from lvlm_audit.report.terminal.summary import summary
 from tests.report import attacks, documents
 
 
@@ -23,7 +23,7 @@ def show(audit: Audit, *, width: int = 80, encoding: str = "utf-8", colour: bool
     console = Console(
         file=file, width=width, force_terminal=colour, color_system="standard" if colour else None
     )
-    terminal.summary(audit, console, written=["reports/audit.html", "reports/äudit [x].json"])
+    summary(audit, console, written=["reports/audit.html", "reports/äudit [x].json"])
     file.flush()
     return raw.getvalue().decode(encoding)
 
@@ -73,7 +73,7 @@ def test_a_plain_terminal_gets_ascii() -> None:
 
 def test_a_console_that_only_collects_can_be_told_the_terminals_encoding() -> None:
     console = Console(file=io.StringIO(), width=80)
-    terminal.summary(documents.audit(), console, encoding="ascii")
+    summary(documents.audit(), console, encoding="ascii")
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().isascii()
 

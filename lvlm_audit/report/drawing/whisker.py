@@ -1,0 +1,139 @@
+"""Geometry of a dot with its interval: against a bound line, or small, in a row of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lvlm_audit.document import Interval
+from lvlm_audit.report.drawing.axes import Scale, Tick, nice_top, value_ticks
+from lvlm_audit.report.words import finite, is_share
+
+
+@dataclass(frozen=True, slots=True)
+class Whisker:
+    """A dot with its interval, held against a bound line."""
+
+    width: float
+    height: float
+    baseline: float
+    dot: float | None
+    low: float | None
+    high: float | None
+    bound: float
+    holds_from: float
+    holds_to: float
+    start: float
+    end: float
+    ticks: list[Tick]
+    images: list[float]
+    """One mark per image, where they tell more than two groups apart."""
+
+
+def _domain(values: Sequence[float], unit: str) -> tuple[float, float]:
+    low, high = min(0.0, *values), max(0.0, *values)
+    if unit == "probability" or is_share(unit):
+        return (0.0 if low >= 0 else max(-1.0, -nice_top(-low))), 1.0 if high <= 1 else nice_top(
+            high
+        )
+    # Headroom, so that a bound or an end of the interval does not sit on the edge.
+    top = nice_top(1.1 * max(high, -low))
+    return (-top if low < 0 else 0.0), (top if high > 0 else 0.0)
+
+
+def whisker(
+    observed: float | None,
+    interval: Interval | None,
+    bound: float,
+    op: str,
+    unit: str,
+    per_image: Iterable[float] = (),
+    width: float = 320,
+    *,
+    symmetric: bool = False,
+) -> Whisker:
+    """Geometry of an observed value and its interval against a bound.
+
+    Args:
+        observed: the value; None draws no dot.
+        interval: its interval; None draws no whisker.
+        bound: where the line stands.
+        op: ">=" or "<=": which side is shaded; anything else shades nothing.
+        unit: decides the axis: shares and probabilities fill 0..1.
+        per_image: values of single images, drawn as ticks.
+        width: in pixels.
+        symmetric: put the bound in the middle, for differences.
+    """
+    observed = finite(observed)
+    ends = [interval.low, interval.high] if interval else []
+    known = [v for v in [observed, *ends] if v is not None and math.isfinite(v)]
+    low, high = _domain([*known, bound], unit)
+    if symmetric:
+        high = nice_top(1.1 * max((abs(v - bound) for v in known), default=1.0)) + bound
+        low = 2 * bound - high
+    x = Scale(low, high, 14, width - 14)
+    marks = sorted({x(v) for v in map(finite, per_image) if v is not None})
+    return Whisker(
+        width=width,
+        height=76,
+        baseline=38,
+        dot=None if observed is None else x(observed),
+        low=x(ends[0]) if ends else None,
+        high=x(ends[1]) if ends else None,
+        bound=x(bound),
+        holds_from=x(bound) if op == ">=" else x.start,
+        holds_to=x(bound) if op == "<=" else x.end if op == ">=" else x.start,
+        start=x.start,
+        end=x.end,
+        ticks=value_ticks(x, unit),
+        images=marks if len(marks) > 2 else [],
+    )
+
+
+SMALL_WIDTH = 170
+
+
+@dataclass(frozen=True, slots=True)
+class SmallWhisker:
+    """A dot and its interval, without an axis: rows of one measure share their scale."""
+
+    dot: float
+    low: float | None
+    high: float | None
+    start: float
+    end: float
+    width: int = SMALL_WIDTH
+
+
+def small_scale(low: float, high: float) -> Scale:
+    """The scale that the rows of one measure share."""
+    return Scale(low, high, 6, SMALL_WIDTH - 6)
+
+
+def small_whisker(
+    observed: float | None, interval: Interval | None, scale: Scale
+) -> SmallWhisker | None:
+    """Geometry of a value and its interval on a shared scale; None where there is no value."""
+    observed = finite(observed)
+    if observed is None:
+        return None
+    return SmallWhisker(
+        dot=scale(observed),
+        low=None if interval is None else scale(interval.low),
+        high=None if interval is None else scale(interval.high),
+        start=scale.start,
+        end=scale.end,
+    )
+
+
+def difference_whisker(
+    difference: float | None, interval: Interval | None, unit: str
+) -> Whisker | None:
+    """Geometry of a difference against none at all; None where there is no difference.
+
+    The line stands at zero, and no side of it is called good.
+    """
+    if difference is None:
+        return None
+    return whisker(difference, interval, 0.0, "", unit, width=230, symmetric=True)
