@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from lvlm_audit.errors import TraceError
+from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.trace import (
     SCHEMA_VERSION,
@@ -33,12 +34,13 @@ from lvlm_audit.traces.trace import (
 _ARRAYS = "arrays.safetensors"
 _RECORD = "recording.json"
 
-Item = Trace | PairedTrace | FeatureTrace | FeatureMap
+Item = Trace | PairedTrace | FeatureTrace | FeatureMap | EffectTrace
 _ARRAY_FIELDS: dict[type[Item], tuple[str, ...]] = {
     Trace: array_fields(Trace),
     PairedTrace: array_fields(PairedTrace),
     FeatureTrace: ("token_ids", "features"),
     FeatureMap: ("pca", "tsne"),
+    EffectTrace: ("token_ids", "kl", "divergence", "leaders", "log2_probability"),
 }
 _KINDS = {cls.__name__: cls for cls in _ARRAY_FIELDS}
 
@@ -159,7 +161,7 @@ def _entry(item: Item) -> dict[str, Any]:
 def _item(i: int, entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Item:
     rest = {k: v for k, v in entry.items() if k not in ("kind", "asked")}
     cls = _KINDS[entry["kind"]]
-    for name in ("token_texts", "labels"):
+    for name in ("token_texts", "labels", "blocks", "answer_ids"):
         if name in rest:
             rest[name] = tuple(rest[name])
     if "token_classes" in rest:
