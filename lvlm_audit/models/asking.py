@@ -73,7 +73,7 @@ class Prompt:
     Attributes:
         last_id: the token at the position that predicts the answer's first.
         tokens: positions of the prompt, padding not counted.
-        image_tokens: those that hold image features; None if the model names no token for them.
+        image_tokens: those that hold image features; None if images hold none, or it is not known.
     """
 
     last_id: int
@@ -81,22 +81,21 @@ class Prompt:
     image_tokens: int | None
 
 
-def prompts_of(inputs: Inputs, image_id: int | None) -> list[Prompt]:
+def prompts_of(inputs: Inputs, images: Tensor | None) -> list[Prompt]:
     """Counts the positions of each row as the processor made them.
 
     Args:
         inputs: as `build_inputs` makes them, without continuation.
-        image_id: the token that stands for one image feature, or None.
+        images: [B, n] which positions hold an image, or None.
     """
     found = []
     prompt = inputs.get("input_ids", inputs.get("decoder_input_ids"))
     assert isinstance(prompt, Tensor)
     # An encoder-decoder reads the prompt elsewhere: its answer follows the decoder's own start.
     last = inputs.get("decoder_input_ids", prompt)[:, -1]
-    for ids, mask, before in zip(prompt, _row_mask(inputs, prompt), last, strict=True):
-        own = ids[mask]
-        image = None if image_id is None else int((own == image_id).sum())
-        found.append(Prompt(int(before), len(own), image))
+    for row, (mask, before) in enumerate(zip(_row_mask(inputs, prompt), last, strict=True)):
+        held = None if images is None else int(images[row].sum())
+        found.append(Prompt(int(before), int(mask.sum()), held))
     return found
 
 

@@ -23,6 +23,7 @@ from lvlm_audit.models.asking import (
     tokenizer_of,
 )
 from lvlm_audit.models.hooks import Receive, hooks_restored, tapped
+from lvlm_audit.models.images import ImagePlaces, find_images
 from lvlm_audit.models.proof import Proof, prove
 from lvlm_audit.models.structure import check_generates
 from lvlm_audit.models.tokens import end_ids, image_feature_id, image_token_ids, start_id
@@ -45,6 +46,7 @@ class HookedModel:
         name: as messages and reports call it.
         anatomy: where blocks, final norm and head are.
         proofs: what was compared at opening.
+        images: how pictures enter the decoder; None until inputs with a picture were seen.
         image_token_ids: ids that stand for image positions in a prompt, marks around them included.
         image_feature_id: the one of them that stands for a feature of an image, if the model names it.
         special_ids: control tokens, the image's among them.
@@ -70,6 +72,7 @@ class HookedModel:
         self.image_feature_id = image_feature_id(model)
         self.end_ids = end_ids(model, self.tokenizer)
         known = set(getattr(self.tokenizer, "all_special_ids", None) or ())
+        self.images: ImagePlaces | None = None
         self.special_ids = frozenset(known | self.image_token_ids | self.end_ids)
         # An encoder-decoder's answer is not the end of its prompt: it is said step by step.
         self.replays_in_one_pass: bool | None = None if self.start_id is None else False
@@ -80,6 +83,7 @@ class HookedModel:
             first = next(iter(samples.values()))
             self.anatomy: Anatomy = adapted(model, first) or dissect(model, first)
             self.proofs: tuple[Proof, ...] = self._proved(samples)
+            self._image_places(first)
         except LvlmAuditError:
             self.close()
             raise
@@ -140,7 +144,35 @@ class HookedModel:
 
     def prompts(self, inputs: Inputs) -> list[Prompt]:
         """How many positions each row's prompt has, and how many of them are the image's."""
-        return prompts_of(inputs, self.image_feature_id)
+        return prompts_of(inputs, self.image_positions(inputs))
+
+    def image_positions(self, inputs: Inputs) -> Tensor | None:
+        """Which positions of prompts hold an image feature, padding never.
+
+        Args:
+            inputs: as `inputs` makes them, with continuations or without.
+
+        Returns:
+            Boolean [B, n], as `input_ids`; None where images hold no positions of the prompt (they enter
+            through an encoder, through cross-attention, or in front of the prompt) and where it is not
+            known. A prompt without an image holds none of them.
+        """
+        places = self._image_places(inputs)
+        return None if places is None else places.of(inputs)
+
+    def _image_places(self, inputs: Inputs) -> ImagePlaces | None:
+        """Found once, on the first inputs that show a picture; until then as the configuration says."""
+        if self.images is None:
+            self.images = find_images(
+                self.model,
+                inputs,
+                self.anatomy.blocks,
+                named=self.image_feature_id,
+                encoder=self.anatomy.encoder_decoder,
+            )
+        if self.images is not None or self.image_feature_id is None:
+            return self.images
+        return ImagePlaces(frozenset([self.image_feature_id]))
 
     def tapped(self, receive: Receive) -> AbstractContextManager[None]:
         """While entered, `receive(j, state)` is called with every state of every forward pass.

@@ -30,8 +30,10 @@ compared. A state is a block's output at the position that predicts, unless the 
 
 {proved} of {count} are read and proved.
 
-| family | asked with | found | deviations | proof |
-|---|---|---|---|---|
+"Image": where in the prompt's positions the model holds the image, found by showing it another one.
+
+| family | asked with | found | deviations | image | proof |
+|---|---|---|---|---|---|
 """
 
 
@@ -43,11 +45,12 @@ class Row:
     asked: str
     found: str
     deviations: str
+    image: str
     proof: str
     proved: bool
 
     def __str__(self) -> str:
-        cells = (self.family, self.asked, self.found, self.deviations, self.proof)
+        cells = (self.family, self.asked, self.found, self.deviations, self.image, self.proof)
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -66,15 +69,23 @@ def row_of(name: str, hooked: HookedModel) -> Row:
         asked=feed.TEXT_ONLY.get(name, "image and words"),
         found=", ".join(f"`{path}`" for path in paths if path),
         deviations="; ".join(anatomy.deviations()),
+        image=_image(name, hooked),
         proof="logits and states" if states else "logits",
         proved=True,
     )
 
 
+def _image(name: str, hooked: HookedModel) -> str:
+    if name in feed.TEXT_ONLY:
+        return ""
+    held = hooked.image_positions(hooked.inputs([Probe.prepared(feed.inputs(name, hooked.model))]))
+    return str(hooked.images) if held is None else f"{int(held.sum())} {hooked.images}"
+
+
 def refused(name: str, error: Exception) -> Row:
     """Why a family is not read."""
     asked = feed.TEXT_ONLY.get(name, "image and words")
-    return Row(name, asked, "", "", f"refused: {error}", proved=False)
+    return Row(name, asked, "", "", "", f"refused: {error}", proved=False)
 
 
 def row(name: str) -> Row:
@@ -84,7 +95,7 @@ def row(name: str) -> Row:
     except ImportError as error:
         missing = re.search(r"requires the (\w+) library", str(error))
         needs = missing.group(1) if missing else str(error).strip().splitlines()[0]
-        return Row(name, "", "", "", f"not built here: it needs {needs}", proved=False)
+        return Row(name, "", "", "", "", f"not built here: it needs {needs}", proved=False)
     try:
         return row_of(name, opened(name, model))
     except LvlmAuditError as error:

@@ -23,6 +23,11 @@ REFUSED = {
     "inkling2": "not a chain of modules",
     "pi0": "does not answer token by token",
 }
+WITHOUT_POSITIONS = {
+    "blip", "evolla", "florence2", "git", "idefics", "mistral4", "mllama", "pix2struct", "pp_formulanet",
+    "t5gemma2", "udop", "vision-encoder-decoder",
+}  # fmt: skip
+"""Families whose image enters beside the prompt, or that name no image token and are shown no image."""
 ROWS: dict[str, matrix.Row] = {}
 """What the tests of families saw, for the test of the matrix."""
 
@@ -53,6 +58,7 @@ def test_a_family_is_read_as_transformers_generates(name: str) -> None:
     with matrix.opened(name, model) as hooked:
         ROWS[name] = matrix.row_of(name, hooked)
         _assert_hooks_change_nothing(hooked, inputs)
+        _assert_the_image_is_where_it_is(name, hooked, inputs)
         probe = Probe.prepared(inputs)
         trace = record(hooked, [probe], max_new_tokens=TOKENS, keep_features=True)[0]
         again = replay(hooked, [probe], [trace.token_ids])[0]
@@ -86,6 +92,19 @@ def _assert_hooks_change_nothing(hooked: HookedModel, inputs: dict[str, Any]) ->
         with hooked.tapped(lambda *_: None):
             watched = hooked.model(**inputs, use_cache=False).logits
     assert torch.equal(plain, watched)
+
+
+def _assert_the_image_is_where_it_is(
+    name: str, hooked: HookedModel, inputs: dict[str, Any]
+) -> None:
+    """Beside words, these prompts hold one token for each feature that the image tower gave."""
+    held = hooked.image_positions(hooked.inputs([Probe.prepared(inputs)]))
+    if name in WITHOUT_POSITIONS:
+        assert held is None
+        return
+    assert held is not None
+    plain = torch.isin(inputs["input_ids"], torch.tensor(feed.WORDS))
+    assert torch.equal(held, torch.zeros_like(plain) if name in feed.TEXT_ONLY else ~plain)
 
 
 def _decoder_states(own: Any, hooked: HookedModel) -> Tensor | None:
