@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,14 +20,9 @@ import numpy as np
 
 from lvlm_audit.demo.drawing import draw_scene
 from lvlm_audit.demo.questions import QUESTION_KINDS, Question, ask
-from lvlm_audit.demo.scenes import BACKGROUND_COLORS, HELD_OUT_SEED, KINDS, make_scene
+from lvlm_audit.demo.scenes import HELD_OUT_SEED, make_scene
+from lvlm_audit.demo.words import said_words, word_hits
 
-_WORDS: Final[dict[str, dict[str, str]]] = {
-    "color": {color: color for color in BACKGROUND_COLORS},
-    "object": {form: kind for kind, (plural, _) in KINDS.items() for form in (kind, plural)},
-    "count": {word: word for word in ("no", "one", "two", "three")},
-    "verdict": {"yes": "yes", "no": "no"},
-}
 #: Kinds of question whose answer turns on one word, with that word's role.
 _ONE_WORD: Final[dict[str, str]] = {"color": "color", "count": "count", "yes_no": "verdict"}
 #: Role -> kinds of question it is scored in. In the others the word only echoes the question.
@@ -70,19 +64,6 @@ class Score:
             share * (1 - share) / total + z * z / (4 * total * total)
         )
         return Score(right, total, share, max(0.0, centre - spread), min(1.0, centre + spread))
-
-
-def said_words(text: str, role: str) -> list[str]:
-    """The words of a role that a text says, in order, plurals as their singular."""
-    known = _WORDS[role]
-    return [known[word] for word in re.findall(r"[a-z]+", text.lower()) if word in known]
-
-
-def word_hits(question: Question, answer: str, role: str) -> list[bool]:
-    """For each true word of a role, whether the answer says it in the same place."""
-    true = [_WORDS[role][word.text.lower()] for word in question.words if word.role == role]
-    said = said_words(answer, role)
-    return [place < len(said) and said[place] == word for place, word in enumerate(true)]
 
 
 def generate_answers(

@@ -84,8 +84,8 @@ def classify(
         " " if is_special else piece for piece, is_special in zip(pieces, special, strict=True)
     ]
     answer = "".join(texts)
-    words = list(_words(answer))
-    known = {form for start, end in _words(prompt) for form in _forms(prompt[start:end])}
+    words = list(word_spans(answer))
+    known = {form for start, end in word_spans(prompt) for form in _forms(prompt[start:end])}
     classes = []
     begin = at = 0  # of the piece, in characters of the answer; of the words that end after that
     for text, is_special in zip(texts, special, strict=True):
@@ -96,7 +96,7 @@ def classify(
             classes.append(TokenClass.SPECIAL)
         elif not text or _INCOMPLETE in text:
             classes.append(TokenClass.CONTINUATION)
-        elif any(_unspaced(character) for character in text):
+        elif any(unspaced(character) for character in text):
             classes.append(TokenClass.CONTENT)
         elif at < len(words) and words[at][0] < begin:
             classes.append(TokenClass.CONTINUATION)
@@ -135,7 +135,7 @@ def _forms(word: str) -> set[str]:
     return {whole, whole.partition("'")[0]}
 
 
-def _words(text: str) -> Iterator[_Span]:
+def word_spans(text: str) -> Iterator[_Span]:
     """Where the words of a text in a script with spaces begin and end."""
     start: int | None = None
     for index in range(len(text)):
@@ -151,7 +151,7 @@ def _words(text: str) -> Iterator[_Span]:
 def _belongs(text: str, index: int, *, inside: bool) -> bool:
     """Whether a character is part of a word; `inside`: whether the one before it is."""
     character = text[index]
-    if _unspaced(character):
+    if unspaced(character):
         return False
     if character == _INCOMPLETE or unicodedata.category(character)[0] in "LN":
         return True
@@ -161,11 +161,11 @@ def _belongs(text: str, index: int, *, inside: bool) -> bool:
         return True
     after = text[index + 1 : index + 2]
     if character in _JOINERS:
-        return after.isalnum() and not _unspaced(after)
+        return after.isalnum() and not unspaced(after)
     return character in _NUMBER_POINTS and text[index - 1].isdecimal() and after.isdecimal()
 
 
-def _unspaced(character: str) -> bool:
+def unspaced(character: str) -> bool:
     """Whether a character writes words, in a script that does not part them."""
     code = ord(character)
     return any(first <= code <= last for first, last in _UNSPACED) and (

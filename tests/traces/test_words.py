@@ -146,7 +146,7 @@ PIECES = st.lists(st.tuples(ANY_TEXT, st.booleans()), max_size=8)
 LETTERS = st.text(st.characters(codec="utf-8", categories=["Ll", "Lu"]), min_size=1, max_size=8)
 WORD = st.sampled_from(
     ["the", "isn't", "banana", "3.5", "Crow", "d\u00e9j\u00e0"]
-) | LETTERS.filter(lambda w: not any(words._unspaced(c) for c in w))
+) | LETTERS.filter(lambda w: not any(words.unspaced(c) for c in w))
 
 
 @given(PIECES, ANY_TEXT)

@@ -1,0 +1,1 @@
+"""Hallucinated tokens: which they are, and what an answer is worth. NumPy only, from traces alone."""

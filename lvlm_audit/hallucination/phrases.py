@@ -1,0 +1,105 @@
+"""Finding words and phrases in an answer: whole words, in any case, English plurals for their singular."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from lvlm_audit.traces.words import unspaced
+
+# What a rule does not make; both ways, so that a list may hold either form.
+_IRREGULAR = (
+    ("man", "men"),
+    ("woman", "women"),
+    ("child", "children"),
+    ("person", "people"),
+    ("mouse", "mice"),
+    ("goose", "geese"),
+    ("foot", "feet"),
+    ("tooth", "teeth"),
+    ("knife", "knives"),
+    ("leaf", "leaves"),
+    ("loaf", "loaves"),
+    ("shelf", "shelves"),
+    ("scarf", "scarves"),
+    ("wolf", "wolves"),
+    ("calf", "calves"),
+)
+
+
+class Found(NamedTuple):
+    """Where a text says a phrase.
+
+    Attributes:
+        phrase: as it was looked for.
+        start: index of its first character.
+        end: index after its last.
+    """
+
+    phrase: str
+    start: int
+    end: int
+
+
+def find(text: str, phrases: Sequence[str]) -> list[Found]:
+    """The phrases that a text says, from left to right; of those that overlap, the longest.
+
+    A phrase is found as whole words; in scripts that do not part words by spaces, anywhere.
+    """
+    hits = [Found(p, *match.span()) for p in phrases for match in _pattern(p).finditer(text)]
+    taken: list[Found] = []
+    for hit in sorted(hits, key=lambda h: (h.start - h.end, h.start)):
+        if all(hit.end <= other.start or hit.start >= other.end for other in taken):
+            taken.append(hit)
+    return sorted(taken, key=lambda h: h.start)
+
+
+@lru_cache(maxsize=4096)
+def _pattern(phrase: str) -> re.Pattern[str]:
+    forms = dict.fromkeys(
+        unicodedata.normalize(form, one) for one in _forms(phrase) for form in ("NFC", "NFD")
+    )
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.compile("|".join(map(_whole, longest_first)), re.IGNORECASE)
+
+
+def _whole(form: str) -> str:
+    before = "" if unspaced(form[0]) else r"(?<!\w)"
+    after = "" if unspaced(form[-1]) else r"(?!\w)"
+    # Any space between the words of a phrase, but none of it as a part of a word.
+    return before + r"\s+".join(re.escape(word) for word in form.split()) + after
+
+
+def _forms(phrase: str) -> Iterator[str]:
+    """The phrase, and its last word in plural and singular."""
+    head, space, last = " ".join(phrase.split()).rpartition(" ")
+    for form in (last, *_plurals(last.lower()), *_singulars(last.lower())):
+        yield f"{head}{space}{form}"
+
+
+def _plurals(word: str) -> Iterator[str]:
+    irregular = [plural for singular, plural in _IRREGULAR if word == singular]
+    yield from irregular
+    if len(word) < 3 or irregular:
+        return
+    if word.endswith(("s", "x", "z", "ch", "sh")):
+        yield word + "es"
+    elif word.endswith("y") and word[-2] not in "aeiou":
+        yield word[:-1] + "ies"
+    else:
+        yield word + "s"
+        if word.endswith("o"):
+            yield word + "es"
+
+
+def _singulars(word: str) -> Iterator[str]:
+    """Words whose plural this is, by the same rules read backwards."""
+    yield from (singular for singular, plural in _IRREGULAR if word == plural)
+    for ending, stem in (("ies", "y"), ("es", ""), ("s", "")):
+        if word.endswith(ending):
+            singular = word[: -len(ending)] + stem
+            if word in _plurals(singular):
+                yield singular
