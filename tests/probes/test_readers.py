@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lvlm_audit.errors import ProbeError
+from lvlm_audit.probes.formats.folder import DEFAULT_PROMPT
 from lvlm_audit.probes.probe import Probe
-from lvlm_audit.probes.readers import DEFAULT_PROMPT, read_probes
+from lvlm_audit.probes.readers import read_probes
 
 Lines = Callable[..., Path]
 

@@ -1,0 +1,106 @@
+"""Drafts: probes as a reader found them, before their images are looked at and their ids are settled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lvlm_audit.errors import ProbeError
+from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.probes.quoting import short
+
+
+@dataclass(slots=True)
+class Draft:
+    """A probe whose default id waits until all given ids are known.
+
+    Attributes:
+        where: file and place, as a message names them.
+        images: what is shown, in order.
+        prompt: the question.
+        stem: what a default id is made of.
+        id, answer, cluster, labels: as of a `Probe`; None where they are not given.
+    """
+
+    where: str
+    images: tuple[ImageSource, ...]
+    prompt: str
+    stem: str
+    id: str | None = None
+    answer: str | None = None
+    cluster: str | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+
+def finish(drafts: Iterable[Draft]) -> list[Probe]:
+    """Probes of drafts: their images are decoded once, and defaults are filled in.
+
+    Raises:
+        ProbeError: an image that cannot be shown, or an id that occurs twice.
+    """
+    ready: list[tuple[Draft, str]] = []
+    given: dict[str, str] = {}
+    digests: dict[Path | None, str] = {}
+    for draft in drafts:
+        for image in draft.images:
+            if image.path not in digests:
+                digests[image.path] = _checked_digest(draft.where, image)
+        ready.append((draft, _one_digest([digests[image.path] for image in draft.images])))
+        if draft.id is not None:
+            if draft.id in given:
+                raise ProbeError(
+                    f"{draft.where}: the id {draft.id!r} is taken already, by {given[draft.id]}. "
+                    f"Make one of them different, or leave ids out to have them made."
+                )
+            given[draft.id] = draft.where
+    taken = set(given)
+    probes = []
+    for draft, digest in ready:
+        identity = draft.id if draft.id is not None else _free_id(draft.stem, taken)
+        taken.add(identity)
+        probes.append(
+            Probe(
+                id=identity,
+                prompt=draft.prompt,
+                image=draft.images[0],
+                cluster=draft.cluster if draft.cluster is not None else digest,
+                answer=draft.answer,
+                labels=draft.labels,
+                more_images=draft.images[1:],
+            )
+        )
+    return probes
+
+
+def _checked_digest(where: str, image: ImageSource) -> str:
+    """The image's digest, after it was decoded: a broken file must not wait for the model."""
+    if image.path is not None and image.path.exists() and not image.path.is_file():
+        # Reading a pipe or a device would wait for ever.
+        raise ProbeError(
+            f"{where}: the image {short(image.name)} is not a regular file. Copy it to one."
+        )
+    try:
+        # The bytes are read once, so that what is decoded is what is hashed.
+        held = ImageSource(name=image.name, data=image.read())
+        held.open().close()
+    except ProbeError as error:
+        raise ProbeError(f"{where}: {error}") from error
+    return held.digest()
+
+
+def _one_digest(digests: list[str]) -> str:
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
+def _free_id(stem: str, taken: set[str]) -> str:
+    if stem not in taken:
+        return stem
+    number = 2
+    while f"{stem}-{number}" in taken:
+        number += 1
+    return f"{stem}-{number}"
