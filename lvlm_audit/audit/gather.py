@@ -71,7 +71,9 @@ def choose_probes(settings: Settings, is_demo: bool) -> list[Probe]:
     from lvlm_audit.probes.readers import read_probes
 
     if settings.probes is not None:
-        return read_probes(settings.probes)
+        return read_probes(
+            settings.probes, format=settings.probe_format, images=settings.image_folder
+        )
     return demo_probes() if is_demo else default_probes()
 
 

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from lvlm_audit.audit.modes import Mode, ScalingName
 from lvlm_audit.errors import UsageError
 from lvlm_audit.probes.controlled import CONTROLS, Control
+from lvlm_audit.probes.formats.detect import PROBE_FORMATS, ProbeFormat
 from lvlm_audit.spec.check import Check
 from lvlm_audit.traces.trace import DivergenceName, LensName
 
@@ -44,7 +45,9 @@ class Settings:
 
     Attributes:
         model: checkpoint folder, hub id or alias; None: the demo model.
-        probes: folder of images or JSONL file; None: the bundled set.
+        probes: folder of images or probe file; None: the bundled set.
+        probe_format: of a probe file; "auto" tells by its content.
+        image_folder: what a probe file's image paths are relative to; None: its own folder.
         lens: how states are read.
         divergence: what the report shows and the distribution level reads between neighbouring states.
         scaling: how the report's heat maps are scaled; nothing is located or judged on scaled values.
@@ -64,6 +67,8 @@ class Settings:
 
     model: str | None = None
     probes: Path | None = None
+    probe_format: ProbeFormat = "auto"
+    image_folder: Path | None = None
     lens: LensName = "normed"
     divergence: DivergenceName = "jsd"
     scaling: ScalingName = "none"
@@ -87,6 +92,10 @@ class Settings:
         Mode(self.lens, self.divergence, self.scaling)
         _member("dtype", self.dtype, DTYPES)
         _member("answers", self.answers, ANSWERS)
+        _member("probe-format", self.probe_format, PROBE_FORMATS)
+        if self.probes is None and (self.probe_format != "auto" or self.image_folder is not None):
+            option = "--lvlm-image-folder" if self.image_folder else "--lvlm-probe-format"
+            raise UsageError(f"{option} is about a probe file: name it with --lvlm-probes.")
         if self.device.split(":")[0] not in DEVICES:
             raise UsageError(
                 f"--lvlm-device {self.device!r} is not a device. Choose one of "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ class Draft:
 
     Attributes:
         where: file and place, as a message names them.
-        images: what is shown, in order.
+        images: what is shown, in order; without any, the question is asked blind and needs a cluster.
         prompt: the question.
         stem: what a default id is made of.
         id, answer, cluster, labels: as of a `Probe`; None where they are not given.
@@ -35,20 +36,24 @@ class Draft:
     labels: Mapping[str, Any] = field(default_factory=dict)
 
 
-def finish(drafts: Iterable[Draft]) -> list[Probe]:
+def finish(drafts: Iterable[Draft], hint: str) -> list[Probe]:
     """Probes of drafts: their images are decoded once, and defaults are filled in.
 
+    Args:
+        drafts: in the order of the probes.
+        hint: what to know about an image that is not there.
+
     Raises:
-        ProbeError: an image that cannot be shown, or an id that occurs twice.
+        ProbeError: an image that is not there or cannot be shown, or an id that occurs twice.
     """
-    ready: list[tuple[Draft, str]] = []
+    ready = list(drafts)
+    _refuse_missing(ready, hint)
     given: dict[str, str] = {}
     digests: dict[Path | None, str] = {}
-    for draft in drafts:
+    for draft in ready:
         for image in draft.images:
             if image.path not in digests:
                 digests[image.path] = _checked_digest(draft.where, image)
-        ready.append((draft, _one_digest([digests[image.path] for image in draft.images])))
         if draft.id is not None:
             if draft.id in given:
                 raise ProbeError(
@@ -58,21 +63,50 @@ def finish(drafts: Iterable[Draft]) -> list[Probe]:
             given[draft.id] = draft.where
     taken = set(given)
     probes = []
-    for draft, digest in ready:
+    for draft in ready:
         identity = draft.id if draft.id is not None else _free_id(draft.stem, taken)
         taken.add(identity)
+        cluster = draft.cluster
+        if cluster is None:
+            cluster = _one_digest([digests[image.path] for image in draft.images])
         probes.append(
             Probe(
                 id=identity,
                 prompt=draft.prompt,
-                image=draft.images[0],
-                cluster=draft.cluster if draft.cluster is not None else digest,
+                image=draft.images[0] if draft.images else None,
+                cluster=cluster,
                 answer=draft.answer,
                 labels=draft.labels,
                 more_images=draft.images[1:],
             )
         )
     return probes
+
+
+def _refuse_missing(drafts: Sequence[Draft], hint: str) -> None:
+    """One message for all images that are not there: a folder that is named wrongly lacks every one."""
+    first: dict[Path | None, tuple[str, ImageSource]] = {}
+    for draft in drafts:
+        for image in draft.images:
+            if image.path is not None:
+                first.setdefault(image.path, (draft.where, image))
+    missing = [
+        # What lies in a folder's listing is there, even if it is a link to nothing.
+        (where, image)
+        for path, (where, image) in first.items()
+        if path is not None and not os.path.lexists(path)
+    ]
+    if not missing:
+        return
+    where, image = missing[0]
+    place = f"(looked for {short(str(image.path))})"
+    if len(missing) == 1:
+        raise ProbeError(f"{where}: there is no image {short(image.name)} {place}. {hint}")
+    shown = ", ".join(short(one.name) for _, one in missing[:3])
+    more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+    raise ProbeError(
+        f"{where}: {len(missing)} of {len(first)} images are not there: {shown}{more} {place}. {hint}"
+    )
 
 
 def _checked_digest(where: str, image: ImageSource) -> str:

@@ -5,59 +5,120 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NoReturn
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.quoting import described, short
+from lvlm_audit.probes.source import Source
 
 EXAMPLE = '{"image": "photo.jpg", "prompt": "What is this?"}'
 """A line of a probe file."""
 
+_ONE_OBJECT = f"Each line must be one whole JSON object, such as {EXAMPLE}."
 
-def lines(path: Path, where: str) -> Iterator[tuple[int, str]]:
-    """The lines of a file that are not blank, with their numbers from 1.
+
+def records(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a file with one JSON object a line, or of a file that is one JSON array.
+
+    Yields:
+        A place for messages (line from 1, or index from 0), and the object there.
 
     Raises:
-        ProbeError: it cannot be read, or is not UTF-8.
+        ProbeError: the file cannot be read, is not UTF-8 or no such JSON, or holds nothing.
+    """
+    empty = True
+    for place, record in _array(source) if begins_with(source, b"[") else _objects(source):
+        empty = False
+        yield place, record
+    if empty:
+        raise ProbeError(
+            f"{source.where} holds no probes: the file is empty. Write one JSON object a line, such as "
+            f"{EXAMPLE}."
+        )
+
+
+def begins_with(source: Source, *marks: bytes) -> bool:
+    """Whether the first byte of a file that is no white space is one of these."""
+    for _, line in _raw_lines(source):
+        if line.strip():
+            return line.lstrip().startswith(marks)
+    return False
+
+
+def first_object(source: Source) -> dict[str, Any] | None:
+    """The first object of a file, as `records` reads it, or the one that it is; None if there is none.
+
+    For telling what format a file has: what is wrong with it is its reader's to say.
     """
     try:
-        with path.open("rb") as file:
+        return next(records(source))[1]
+    except ProbeError:
+        pass
+    try:
+        whole = document(source)
+    except ProbeError:
+        return None
+    return whole if isinstance(whole, dict) else None
+
+
+def document(source: Source) -> Any:
+    """A file that is one JSON value.
+
+    Raises:
+        ProbeError: it cannot be read, is not UTF-8 or no JSON; names line and column.
+    """
+    return _parse(source.where, "".join(line for _, line in _lines(source)), of_file=True)
+
+
+def _objects(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, text in _lines(source):
+        if text.strip():
+            place = f"{source.where}, line {number}"
+            yield place, as_object(place, _parse(place, text.rstrip("\r\n")))
+
+
+def _array(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+    for index, value in enumerate(document(source)):
+        place = f"{source.where}, entry {index}"
+        yield place, as_object(place, value)
+
+
+def _lines(source: Source) -> Iterator[tuple[int, str]]:
+    for number, raw in _raw_lines(source):
+        try:
+            yield number, raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ProbeError(
+                f"{source.where}, line {number}: not UTF-8 (byte 0x{raw[error.start]:02x} at byte "
+                f"{error.start + 1} of the line). Save the file as UTF-8."
+            ) from error
+
+
+def _raw_lines(source: Source) -> Iterator[tuple[int, bytes]]:
+    try:
+        with source.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                raw = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-                try:
-                    text = raw.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    raise ProbeError(
-                        f"{where}, line {number}: not UTF-8 (byte 0x{raw[error.start]:02x} at byte "
-                        f"{error.start + 1} of the line). Save the file as UTF-8."
-                    ) from error
-                if text.strip():
-                    yield number, text
+                yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
     except OSError as error:
         raise ProbeError(
-            f"cannot read {where}: {error.strerror or error}. Check its permissions."
+            f"cannot read {source.where}: {error.strerror or error}. Check its permissions."
         ) from error
 
 
-def parse_object(where: str, text: str) -> dict[str, Any]:
-    """A line's JSON object, as strict as JSON is, and without a key that occurs twice.
-
-    Raises:
-        ProbeError: anything else; names place and remedy.
-    """
+def _parse(where: str, text: str, *, of_file: bool = False) -> Any:
     try:
-        line = json.loads(
-            text.rstrip("\r\n"),
+        value = json.loads(
+            text,
             object_pairs_hook=lambda pairs: _object(where, pairs),
             parse_constant=lambda name: _no_constant(where, name),
         )
         # JSON can spell half a surrogate pair, which no file or terminal can be given.
-        json.dumps(line, ensure_ascii=False).encode("utf-8")
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
+        line = f", line {error.lineno}" if of_file else ""
+        whole = "The file must be one JSON value." if of_file else _ONE_OBJECT
         raise ProbeError(
-            f"{where}, column {error.colno}: not valid JSON: {error.msg}. "
-            f"Each line must be one whole JSON object, such as {EXAMPLE}."
+            f"{where}{line}, column {error.colno}: not valid JSON: {error.msg}. {whole}"
         ) from error
     except UnicodeEncodeError as error:
         raise ProbeError(
@@ -68,11 +129,20 @@ def parse_object(where: str, text: str) -> dict[str, Any]:
         raise ProbeError(
             f"{where}: cannot be read as JSON: {error}. Shorten or flatten the line."
         ) from error
-    if not isinstance(line, dict):
+    return value
+
+
+def as_object(where: str, value: Any) -> dict[str, Any]:
+    """A JSON value that must be an object.
+
+    Raises:
+        ProbeError: it is another.
+    """
+    if not isinstance(value, dict):
         raise ProbeError(
-            f"{where}: must be a JSON object, not {described(line)}. Write it as {EXAMPLE}."
+            f"{where}: must be a JSON object, not {described(value)}. Write it as {EXAMPLE}."
         )
-    return line
+    return value
 
 
 def _object(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading probes that a person wrote: a folder of images, or a JSONL file with one probe a line.
+"""Reading probes that a person wrote or a benchmark ships: a folder of images, or a file.
 
 What is read was written by nobody we know, so everything is checked here, once, and a message names
 file, line, value and remedy. Values are quoted with `repr`, which makes control characters visible.
@@ -12,13 +12,20 @@ from pathlib import Path
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.drafts import finish
-from lvlm_audit.probes.formats import folder, jsonl
-from lvlm_audit.probes.json_text import EXAMPLE
+from lvlm_audit.probes.formats import folder
+from lvlm_audit.probes.formats.detect import PROBE_FORMATS, READERS, ProbeFormat, detect
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.probes.source import Source
 
 
-def read_probes(path: str | Path, *, prompt: str | None = None) -> list[Probe]:
-    """Reads a probe set from a folder of images or from a `.jsonl` file.
+def read_probes(
+    path: str | Path,
+    *,
+    prompt: str | None = None,
+    format: ProbeFormat = "auto",
+    images: str | Path | None = None,
+) -> list[Probe]:
+    """Reads a probe set from a folder of images, from a `.jsonl` file or from a benchmark's file.
 
     A **folder** is searched with its subfolders for files named like images (`IMAGE_SUFFIXES`);
     other files, hidden files and hidden folders are passed over, links to folders are not followed.
@@ -31,15 +38,21 @@ def read_probes(path: str | Path, *, prompt: str | None = None) -> list[Probe]:
     optional key may be null. A line without `prompt` is asked the argument `prompt`, if one is
     given. The default id is the (first) image's file name without suffix.
 
-    In both, a default id that is taken gets `-2`, `-3` ... appended, and the default cluster is the
+    **POPE**, **AMBER**, **CHAIR** output and **HallusionBench** are read as their repositories have them
+    (`lvlm_audit.probes.formats`), with the truth that they hold as labels (`lvlm_audit.probes.labels`).
+
+    In all, a default id that is taken gets `-2`, `-3` ... appended, and the default cluster is the
     digest of the image's bytes (of several, of their digests): probes on the same images share it,
     whatever the files are called.
     Every image is decoded once to make sure that it can be, and not kept.
 
     Args:
-        path: the folder or the `.jsonl` file.
+        path: the folder or the file.
         prompt: one question for all images of a folder (default: "Describe the image."), or for
             the JSONL lines that have none.
+        format: of a file: "pope", "amber", "chair", "hallusion" or "jsonl" (ours); "auto" tells by the
+            keys of its first record.
+        images: the folder that a file's image paths are relative to; None: the file's own.
 
     Returns:
         The probes in the order of the files or lines; at least one.
@@ -50,22 +63,30 @@ def read_probes(path: str | Path, *, prompt: str | None = None) -> list[Probe]:
     """
     if prompt is not None and not prompt.strip():
         raise ProbeError(f"the prompt {prompt!r} is blank. Give a question, or leave it out.")
-    where = repr(str(path))
+    if format not in PROBE_FORMATS:
+        raise ProbeError(
+            f"the format {format!r} is not known. Choose one of {', '.join(PROBE_FORMATS)}."
+        )
+    source = Source(Path(path), prompt, None if images is None else Path(images))
     if os.path.isdir(path):
-        drafts = folder.drafts(
-            Path(path), where, folder.DEFAULT_PROMPT if prompt is None else prompt
-        )
-    elif not os.path.exists(path):
+        if format != "auto" or images is not None:
+            given = f"the format {format!r}" if format != "auto" else "an image folder"
+            raise ProbeError(
+                f"{source.where} is a folder of images, which has no probe file, so {given} means nothing "
+                f"here. Name the file, or leave that out."
+            )
+        return finish(folder.drafts(source), source.hint)
+    if not os.path.exists(path):
         raise ProbeError(
-            f"no probes at {where}: there is no such file or folder. Check the path; it may be a "
-            f"folder of images or a .jsonl file."
+            f"no probes at {source.where}: there is no such file or folder. Check the path; it may be a "
+            f"folder of images, a .jsonl file or a benchmark's JSON."
         )
-    elif os.path.splitext(path)[1].lower() != ".jsonl" or not os.path.isfile(path):
+    if not os.path.isfile(path):
+        raise ProbeError(f"{source.where} is not a regular file. Copy the probes to one.")
+    if source.images is not None and not source.images.is_dir():
         raise ProbeError(
-            f"cannot read probes from {where}: it is neither a folder of images nor a .jsonl file. "
-            f"For one image, name its folder; for a list, write one JSON object a line, such as "
-            f"{EXAMPLE}, into a file that ends in .jsonl."
+            f"no images at {str(source.images)!r}: there is no such folder. Check --lvlm-image-folder, or "
+            f"read_probes(..., images=...)."
         )
-    else:
-        drafts = jsonl.drafts(Path(path), where, prompt)
-    return finish(drafts)
+    reader = READERS[detect(source) if format == "auto" else format]
+    return finish(reader(source), source.hint)

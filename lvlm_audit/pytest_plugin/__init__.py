@@ -28,8 +28,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lvlm-probes",
         metavar="PATH",
-        help="folder of images, or JSONL with image, prompt and optionally answer, labels, cluster, id; "
-        "without it a bundled set",
+        help="folder of images, or JSONL with image, prompt and optionally answer, labels, cluster, id, or a "
+        "file of POPE, AMBER, CHAIR or HallusionBench; without it a bundled set",
+    )
+    group.addoption(
+        "--lvlm-probe-format",
+        default="auto",
+        choices=("auto", "pope", "amber", "chair", "hallusion", "jsonl"),
+        help="of the probe file; auto (default) tells by its content",
+    )
+    group.addoption(
+        "--lvlm-image-folder",
+        metavar="DIR",
+        help="what the probe file's image paths are relative to; without it the file's own folder",
     )
     group.addoption("--lvlm-report", metavar="FILE.html", help="write the HTML report there")
     group.addoption("--lvlm-json", metavar="FILE.json", help="write the audit document there")

@@ -58,6 +58,7 @@ class AuditSession:
         """
         option = self.config.getoption
         probes = option("--lvlm-probes")
+        images = option("--lvlm-image-folder")
         mode = choose(
             option("--lvlm-mode"),
             lens=option("--lvlm-lens"),
@@ -67,6 +68,8 @@ class AuditSession:
         return Settings(
             model=option("--lvlm-model"),
             probes=None if probes is None else self._path(probes),
+            probe_format=option("--lvlm-probe-format"),
+            image_folder=None if images is None else self._path(images),
             lens=mode.lens,
             divergence=mode.divergence,
             scaling=mode.scaling,

@@ -281,7 +281,7 @@ class TestJsonl:
     def test_another_kind_of_file(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_text("{}")
         message = refusal(tmp_path / name)
-        assert f"{name}': it is neither a folder of images nor a .jsonl file" in message
+        assert f"{name}': it is neither a folder of images nor a probe file" in message
 
     @pytest.mark.parametrize(
         ("text", "says"),

@@ -12,6 +12,7 @@ from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.drafts import Draft
 from lvlm_audit.probes.probe import ImageSource
 from lvlm_audit.probes.quoting import visible
+from lvlm_audit.probes.source import Source
 
 DEFAULT_PROMPT = "Describe the image."
 """What a folder's images are asked when no prompt is given."""
@@ -20,12 +21,14 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".
 """File names that a folder's reader takes for images, in lower case."""
 
 
-def drafts(folder: Path, where: str, prompt: str) -> Iterator[Draft]:
+def drafts(source: Source) -> Iterator[Draft]:
     """The folder's images, in natural order, all asked the same.
 
     Raises:
         ProbeError: there are none, or the folder cannot be listed.
     """
+    folder, where = source.path, source.where
+    prompt = DEFAULT_PROMPT if source.prompt is None else source.prompt
     # Absolute, so that the probes stay readable when the working directory changes.
     root = folder.absolute()
     images: list[PurePath] = []
@@ -38,8 +41,8 @@ def drafts(folder: Path, where: str, prompt: str) -> Iterator[Draft]:
     images.sort(key=_natural_key)
     for image in images:
         name = image.as_posix()
-        source = ImageSource(name=name, path=root / image)
-        yield Draft(where, (source,), prompt, visible(image.with_suffix("").as_posix()))
+        shown = ImageSource(name=name, path=root / image)
+        yield Draft(where, (shown,), prompt, visible(image.with_suffix("").as_posix()))
 
 
 def _walk(root: Path, where: str) -> Iterator[PurePath]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.drafts import Draft
 from lvlm_audit.probes.fields import image, name, text
-from lvlm_audit.probes.json_text import EXAMPLE, lines, parse_object
+from lvlm_audit.probes.json_text import EXAMPLE, records
+from lvlm_audit.probes.labels import read_truth
 from lvlm_audit.probes.quoting import described, short, visible
+from lvlm_audit.probes.source import Source
 
 KEYS = ("image", "prompt", "answer", "labels", "cluster", "id")
 """Keys of a JSONL line; the first two are required."""
@@ -32,39 +34,31 @@ _FOREIGN_KEYS = {
 }
 
 
-def drafts(path: Path, where: str, prompt: str | None) -> Iterator[Draft]:
+def drafts(source: Source) -> Iterator[Draft]:
     """The file's probes, line by line.
 
     Raises:
         ProbeError: a line that cannot be asked, or none at all.
     """
-    empty = True
-    for number, line in lines(path, where):
-        empty = False
-        place = f"{where}, line {number}"
-        yield _draft(place, parse_object(place, line), path.absolute().parent, prompt)
-    if empty:
-        raise ProbeError(
-            f"{where} holds no probes: the file is empty. Write one JSON object a line, such as "
-            f"{EXAMPLE}."
-        )
+    for place, line in records(source):
+        yield _draft(place, line, source)
 
 
-def _draft(where: str, line: dict[str, Any], folder: Path, prompt: str | None) -> Draft:
+def _draft(where: str, line: dict[str, Any], source: Source) -> Draft:
     for key in line:
         if key not in KEYS:
             raise ProbeError(_unknown_key(where, key))
     images = _image_names(where, line)
     if not images:
         raise ProbeError(f"{where}: the key 'image' is missing. Write it as in {EXAMPLE}.")
-    question = text(where, line, "prompt") if "prompt" in line else prompt
+    question = text(where, line, "prompt", optional=False) if "prompt" in line else source.prompt
     if question is None:
         raise ProbeError(
             f"{where}: the key 'prompt' is missing. Write it as in {EXAMPLE}, or give one prompt "
             f"for all lines that have none."
         )
     stem = visible(PurePath(images[0]).stem)
-    draft = Draft(where, tuple(image(where, i, folder) for i in images), question, stem)
+    draft = Draft(where, tuple(image(where, i, source) for i in images), question, stem)
     draft.answer = text(where, line, "answer")
     draft.id = name(where, line, "id")
     draft.cluster = name(where, line, "cluster")
@@ -76,6 +70,7 @@ def _draft(where: str, line: dict[str, Any], folder: Path, prompt: str | None) -
                 f'Write it as {{"labels": {{"kind": "color"}}}}.'
             )
         draft.labels = labels
+        read_truth(labels, where, draft.answer)
     return draft
 
 
@@ -83,11 +78,11 @@ def _image_names(where: str, line: dict[str, Any]) -> list[str]:
     """What is under 'image', one path or several; nothing if the key is absent."""
     value = line.get("image")
     if not isinstance(value, list):
-        single = text(where, line, "image")
+        single = text(where, line, "image", optional=False)
         return [] if single is None else [single]
     if not value:
         raise ProbeError(f"{where}: 'image' is an empty list. Name at least one image in it.")
-    return [text(where, {"image": one}, "image") or "" for one in value]
+    return [text(where, {"image": one}, "image", optional=False) or "" for one in value]
 
 
 def _unknown_key(where: str, key: str) -> str:
