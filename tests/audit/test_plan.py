@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,15 @@ class TestSettings:
             ({"control": "dark"}, "--lvlm-control 'dark' is not one of text-only, blank-image"),
             ({"control": "blank-image", "compare_llm": True}, "Drop one of the two"),
             ({"seed": -1}, "--lvlm-seed -1 is negative"),
+            (
+                {"probe_format": "coco", "probes": Path("p")},
+                "--lvlm-probe-format 'coco' is not one of",
+            ),
+            ({"probe_format": "pope"}, "--lvlm-probe-format is about a probe file: name it with"),
+            (
+                {"image_folder": Path("x")},
+                "--lvlm-image-folder is about a probe file: name it with",
+            ),
         ],
     )
     def test_values_that_cannot_be_used(self, fields, message):

@@ -22,9 +22,10 @@ BENCH = {
     "mscoco_gt_words": ["person", "dog"],
     "mscoco_generated_words": ["person", "bench", "fire hydrant", "person", "dog"],
     "hallucination_idxs": [4, 7],
-    "words": "two|man|sit|on|bench|near|a|fire hydrant|,|and|the|man|'|dog|do|n't|bark|.".split(
-        "|"
-    ),
+    "words": [
+        *("two", "man", "sit", "on", "bench", "near", "a", "fire hydrant", ",", "and", "the"),
+        *("man", "'", "dog", "do", "n't", "bark", "."),
+    ],
     "metrics": {"CHAIRs": 1, "CHAIRi": 0.4},
 }
 PEOPLE = {

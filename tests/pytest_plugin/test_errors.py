@@ -136,6 +136,10 @@ class TestOptions:
             (["--lvlm-max-new-tokens", "0"], "UsageError: --lvlm-max-new-tokens 0 records nothing"),
             (["--lvlm-batch-size", "0"], "UsageError: --lvlm-batch-size 0 is empty"),
             (["--lvlm-seed", "-1"], "UsageError: --lvlm-seed -1"),
+            (
+                ["--lvlm-image-folder", "photos"],
+                "ProbeError: *is a folder of images*leave that out",
+            ),
         ],
     )
     def test_options_that_cannot_be_used(self, project, arguments, message):

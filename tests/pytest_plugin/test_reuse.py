@@ -112,6 +112,19 @@ def test_a_prompt_is_recorded_for_itself(lab):
     assert [n.kind for n in lab.recorded] == EVERY_RUN * 2
 
 
+def test_a_benchmark_s_file_with_its_images_elsewhere_is_read_and_keyed_by_its_labels(lab):
+    lab.checks("check_a.py", "passes")
+    (lab.path / "sub").mkdir()
+    for label in ("yes", "yes", "no"):
+        lines = [
+            f'{{"question_id": {i}, "image": "photo{i}.png", "text": "Is it?", "label": "{label}"}}\n'
+            for i in range(6)
+        ]
+        (lab.path / "sub" / "pope.json").write_text("".join(lines))
+        lab.run("--lvlm-probes", "sub/pope.json", "--lvlm-image-folder", "photos")
+    assert [n.kind for n in lab.recorded] == EVERY_RUN * 2
+
+
 def test_moving_the_model_and_the_pictures_records_nothing_again(recorded):
     (recorded.path / "model").rename(recorded.path / "elsewhere")
     (recorded.path / "photos").rename(recorded.path / "pictures")
