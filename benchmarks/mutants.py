@@ -102,6 +102,28 @@ MUTANTS = (
         "return False",
         "tests/spec/test_judge.py",
     ),
+    Mutant(
+        "AMBER's positive class taken for yes",
+        "lvlm_audit/hallucination/verdicts.py",
+        '        positive="no",\n',
+        '        positive="yes",\n',
+        "tests/hallucination/test_scores.py::test_amber_by_hand",
+    ),
+    Mutant(
+        "a label on the token after its word",
+        "lvlm_audit/hallucination/places.py",
+        "return slice(first, int(at[-1]) + 1)",
+        "return slice(first, int(at[-1]) + 2)",
+        "tests/hallucination/test_labels.py::test_a_label_lies_on_its_word_and_nowhere_else",
+    ),
+    Mutant(
+        "right words called prior-driven",
+        "lvlm_audit/hallucination/labels.py",
+        "if word.truth == HALLUCINATED and blind is not None:",
+        "if blind is not None:",
+        "tests/hallucination/test_labels.py::"
+        "test_a_right_word_is_not_prior_driven_even_if_the_prior_says_it",
+    ),
 )
 
 
