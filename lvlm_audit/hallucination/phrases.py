@@ -8,26 +8,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from lvlm_audit.probes.plurals import plurals, singulars
 from lvlm_audit.traces.words import unspaced
-
-# What a rule does not make; both ways, so that a list may hold either form.
-_IRREGULAR = (
-    ("man", "men"),
-    ("woman", "women"),
-    ("child", "children"),
-    ("person", "people"),
-    ("mouse", "mice"),
-    ("goose", "geese"),
-    ("foot", "feet"),
-    ("tooth", "teeth"),
-    ("knife", "knives"),
-    ("leaf", "leaves"),
-    ("loaf", "loaves"),
-    ("shelf", "shelves"),
-    ("scarf", "scarves"),
-    ("wolf", "wolves"),
-    ("calf", "calves"),
-)
 
 
 class Found(NamedTuple):
@@ -76,30 +58,5 @@ def _whole(form: str) -> str:
 def _forms(phrase: str) -> Iterator[str]:
     """The phrase, and its last word in plural and singular."""
     head, space, last = " ".join(phrase.split()).rpartition(" ")
-    for form in (last, *_plurals(last.lower()), *_singulars(last.lower())):
+    for form in (last, *plurals(last.lower()), *singulars(last.lower())):
         yield f"{head}{space}{form}"
-
-
-def _plurals(word: str) -> Iterator[str]:
-    irregular = [plural for singular, plural in _IRREGULAR if word == singular]
-    yield from irregular
-    if len(word) < 3 or irregular:
-        return
-    if word.endswith(("s", "x", "z", "ch", "sh")):
-        yield word + "es"
-    elif word.endswith("y") and word[-2] not in "aeiou":
-        yield word[:-1] + "ies"
-    else:
-        yield word + "s"
-        if word.endswith("o"):
-            yield word + "es"
-
-
-def _singulars(word: str) -> Iterator[str]:
-    """Words whose plural this is, by the same rules read backwards."""
-    yield from (singular for singular, plural in _IRREGULAR if word == plural)
-    for ending, stem in (("ies", "y"), ("es", ""), ("s", "")):
-        if word.endswith(ending):
-            singular = word[: -len(ending)] + stem
-            if word in _plurals(singular):
-                yield singular

@@ -331,6 +331,10 @@ class TestJsonl:
             ({"cluster": 1.5}, "'cluster' must be text, not a number (1.5)"),
             ({"labels": "color"}, "'labels' must be an object, not text ('color')"),
             ({"labels": []}, "'labels' must be an object, not a list ([])"),
+            ({"labels": {"expected": 1}}, "'expected' of 'labels' must be text that is not blank"),
+            ({"labels": {"grounded": "dog"}}, "'grounded' of 'labels' must be a list of words"),
+            ({"labels": {"hallucinated": [1]}}, "'hallucinated[0]' of 'labels' must be text"),
+            ({"labels": {"spans": [3]}}, "'spans' of 'labels' must be a list of objects"),
             ({"promt": "?"}, "unknown key 'promt'. Did you mean 'prompt'?"),
             ({"Answer": "?"}, "unknown key 'Answer'. Did you mean 'answer'?"),
             ({"question": "?"}, "unknown key 'question'. Did you mean 'prompt'?"),
@@ -409,9 +413,11 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
+# Labels of these names say what is true, and are held to a form (tests/hallucination).
+FREE = TEXT.filter(lambda key: key not in ("expected", "grounded", "hallucinated", "spans"))
 ROW = st.fixed_dictionaries(
     {"image": st.sampled_from(["a.png", "b.png"]), "prompt": TEXT},
-    optional={"answer": TEXT, "cluster": NAME, "labels": st.dictionaries(TEXT, JSON, max_size=3)},
+    optional={"answer": TEXT, "cluster": NAME, "labels": st.dictionaries(FREE, JSON, max_size=3)},
 )
 ONE_FOLDER = settings(
     max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from lvlm_audit.probes.plurals import singulars
+
 # Contractions are two words, punctuation is one, what a hyphen joins stays together.
 _WORD = re.compile(
     r"\w+?(?=n['\N{RIGHT SINGLE QUOTATION MARK}]t\b)|n['\N{RIGHT SINGLE QUOTATION MARK}]t\b"
@@ -20,21 +22,6 @@ _WORD = re.compile(
 )
 # CHAIR counts "baby bird" as a bird at the place of "baby".
 _QUALIFIERS = ("baby", "adult", "passenger", "bow")
-_IRREGULAR = {
-    "people": "person",
-    "men": "man",
-    "women": "woman",
-    "children": "child",
-    "mice": "mouse",
-    "geese": "goose",
-    "knives": "knife",
-    "leaves": "leaf",
-    "loaves": "loaf",
-    "shelves": "shelf",
-    "scarves": "scarf",
-    "wolves": "wolf",
-    "calves": "calf",
-}
 
 
 class CaptionWord(NamedTuple):
@@ -97,7 +84,7 @@ def names(words: Sequence[CaptionWord], nodes: Mapping[str, str]) -> Iterator[tu
             node = None
             if last < len(words):
                 head = [word.text for word in words[index:last]]
-                forms = (" ".join([*head, form]) for form in singulars(words[last].text))
+                forms = (" ".join([*head, form]) for form in _forms(words[last].text))
                 node = next((nodes[form] for form in forms if form in nodes), None)
             if node is not None:
                 yield (index, last), node
@@ -106,24 +93,16 @@ def names(words: Sequence[CaptionWord], nodes: Mapping[str, str]) -> Iterator[tu
         index += 1
 
 
-def singulars(word: str) -> Iterator[str]:
-    """The word, and what it may be the plural of."""
-    yield word
-    if word in _IRREGULAR:
-        yield _IRREGULAR[word]
-    for ending, stem in (("ies", "y"), ("es", ""), ("s", "")):
-        if word.endswith(ending) and len(word) > len(ending) + 1:
-            yield word[: -len(ending)] + stem
-
-
 def _named_at(words: Sequence[CaptionWord], index: int, name: str) -> Span | None:
     parts = name.lower().split()
     last = index + len(parts) - 1
     if last >= len(words) or not parts:
         return None
-    fits = all(
-        part in singulars(word.text) for part, word in zip(parts, words[index:], strict=False)
-    )
+    fits = all(part in _forms(word.text) for part, word in zip(parts, words[index:], strict=False))
     # A singular form that no rule of ours makes ("glas" of "glass") is still what the word begins with.
     begins = len(parts[-1]) > 3 and words[last].text.startswith(parts[-1])
     return (index, last) if fits or (begins and len(parts) == 1) else None
+
+
+def _forms(word: str) -> list[str]:
+    return [word, *singulars(word)]
