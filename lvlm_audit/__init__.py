@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lvlm_audit.document import Stage as Stage
     from lvlm_audit.document import Verdict as Verdict
     from lvlm_audit.errors import LvlmAuditError as LvlmAuditError
+    from lvlm_audit.interventions.named import Skip as Skip
     from lvlm_audit.metrics.curves import Metric as Metric
     from lvlm_audit.metrics.curves import grounding as grounding
     from lvlm_audit.metrics.curves import image_advantage as image_advantage
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from lvlm_audit.metrics.distributions import kl_to_final as kl_to_final
     from lvlm_audit.metrics.distributions import leader_changes as leader_changes
     from lvlm_audit.metrics.distributions import paper_index as paper_index
+    from lvlm_audit.metrics.effects import answer_agreement as answer_agreement
+    from lvlm_audit.metrics.effects import leader_agreement as leader_agreement
+    from lvlm_audit.metrics.effects import skip_divergence as skip_divergence
+    from lvlm_audit.metrics.effects import skip_kl as skip_kl
     from lvlm_audit.metrics.tokens import critical_depth as critical_depth
     from lvlm_audit.metrics.tokens import distractor_probability as distractor_probability
     from lvlm_audit.metrics.tokens import emitted_margin as emitted_margin
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
     from lvlm_audit.spec.check import Check as Check
     from lvlm_audit.spec.check import at_least as at_least
     from lvlm_audit.spec.check import at_most as at_most
+    from lvlm_audit.spec.properties import Holds as Holds
     from lvlm_audit.spec.properties import Kept as Kept
     from lvlm_audit.spec.properties import LateMutation as LateMutation
     from lvlm_audit.spec.properties import LevelGap as LevelGap
@@ -74,6 +80,7 @@ _HOMES = {
     "audit.run": ("run",),
     "document": ("Audit", "Finding", "Severity", "Stage", "Verdict"),
     "errors": ("LvlmAuditError",),
+    "interventions.named": ("Skip",),
     "metrics.curves": (
         "Metric",
         "grounding",
@@ -90,6 +97,12 @@ _HOMES = {
         "kl_to_final",
         "leader_changes",
         "paper_index",
+    ),
+    "metrics.effects": (
+        "answer_agreement",
+        "leader_agreement",
+        "skip_divergence",
+        "skip_kl",
     ),
     "metrics.tokens": (
         "critical_depth",
@@ -111,6 +124,7 @@ _HOMES = {
     "report.html": ("write",),
     "spec.check": ("Check", "at_least", "at_most"),
     "spec.properties": (
+        "Holds",
         "Kept",
         "LateMutation",
         "LevelGap",

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from lvlm_audit.audit.classes import compare_classes
 from lvlm_audit.audit.decoder import compare_decoder
+from lvlm_audit.audit.effects import skip_reading
 from lvlm_audit.audit.geometry import feature_reading
 from lvlm_audit.audit.grounding import grounding_reading
 from lvlm_audit.audit.last_transition import last_transition
@@ -109,6 +110,7 @@ def conclude(
             if evidence.text_answers
             else None
         ),
+        skips=skip_reading(evidence, seed=seed),
     )
 
 

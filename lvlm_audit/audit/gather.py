@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lvlm_audit import __version__
 from lvlm_audit.audit.plan import STATES, Kind, Need, Progress, Settings
+from lvlm_audit.audit.skipping import Formed, form
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.models.aliases import Checkpoint, resolve
@@ -21,10 +22,10 @@ from lvlm_audit.models.identity import fingerprint as model_fingerprint
 from lvlm_audit.probes.controlled import Shown, under_control
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
 from lvlm_audit.probes.probe import Probe
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.spec.evidence import Effects, Evidence
 from lvlm_audit.traces import store
 from lvlm_audit.traces.parts import Parts
-from lvlm_audit.traces.trace import NO_IMAGE, SCHEMA_VERSION, LensName
+from lvlm_audit.traces.trace import NO_IMAGE, SCHEMA_VERSION, LensName, Trace
 
 if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel
@@ -116,6 +117,7 @@ class _Session:
     on_progress: Progress
     _model: HookedModel | None = field(default=None)
     _reused: int = 0
+    _shared: dict[str, Any] = field(default_factory=dict)
 
     def gather(self, needs: Sequence[Need]) -> Gathered:
         try:
@@ -139,13 +141,14 @@ class _Session:
         # Under xdist several workers want the same recording: the first makes it, the rest read it.
         with FileLock(traces_folder / f"{store.key(identity)[:32]}.lock"):
             for need in needs:
-                folder = traces_folder / store.key({**identity, **_named(need)})
+                formed = self._formed(need, recordings)
+                folder = traces_folder / store.key({**identity, **_named(need, formed)})
                 if store.exists(folder):
                     recordings[need] = store.load(folder)
                     self._reused += 1
                 else:
                     parts = Parts(traces_folder / "parts" / self._parts_key(identity, need))
-                    recordings[need] = self._record(need, recordings, parts)
+                    recordings[need] = self._record(need, formed, recordings, parts)
                     store.save(folder, recordings[need])
                     parts.discard()
         lenses = dict.fromkeys(n.lens for n in needs)
@@ -163,6 +166,13 @@ class _Session:
             or self.checkpoint.source.rstrip("/").rpartition("/")[2],
             probes=self.shown.probes,
         )
+
+    def _formed(self, need: Need, done: Mapping[Need, store.Recording]) -> Formed | None:
+        """Of effects, which blocks are skipped: located on the answers, which were recorded before."""
+        if need.skip is None:
+            return None
+        traces = [t for t in done[Need(need.lens, "answers")].items if isinstance(t, Trace)]
+        return form(need.skip, traces, seed=self.settings.seed)
 
     def _parts_key(self, identity: Mapping[str, Any], need: Need) -> str:
         """Of everything but the probe set: a part belongs to its own probe, whatever the others are."""
@@ -204,13 +214,27 @@ class _Session:
         return self._model
 
     def _record(
-        self, need: Need, done: Mapping[Need, store.Recording], parts: Parts
+        self,
+        need: Need,
+        formed: Formed | None,
+        done: Mapping[Need, store.Recording],
+        parts: Parts,
     ) -> store.Recording:
         from lvlm_audit.audit.recordings import Job, make
 
         model = self._opened()
         started = time.monotonic()
-        job = Job(model, self.shown, self.settings, need, done, self.on_progress, parts)
+        job = Job(
+            model,
+            self.shown,
+            self.settings,
+            need,
+            done,
+            self.on_progress,
+            parts,
+            formed,
+            self._shared,
+        )
         items = make(job)
         seconds = time.monotonic() - started
         facts = {"subject": _facts(model), "seconds": round(seconds, 3), **job.facts}
@@ -235,10 +259,14 @@ def _facts(model: HookedModel) -> dict[str, Any]:
     }
 
 
-def _named(need: Need) -> dict[str, Any]:
+def _named(need: Need, formed: Formed | None = None) -> dict[str, Any]:
     """A need as a part of the store's key. States are what they are before any lens reads them."""
     lens = None if need.kind in STATES else need.lens
-    return {**dataclasses.asdict(need), "lens": lens}
+    named = {**dataclasses.asdict(need), "lens": lens}
+    if formed is not None:
+        named["blocks"] = {image: list(blocks) for image, blocks in formed.blocks.items()}
+        named["reason"] = formed.reason
+    return named
 
 
 def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evidence:
@@ -259,6 +287,11 @@ def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evi
         features=items("features"),
         common_step=items("common step"),
         feature_maps=items("feature maps"),
+        effects={
+            need.skip: Effects(tuple(cast(Any, found.items)), found.facts.get("reason", ""))
+            for need, found in recordings.items()
+            if need.lens == lens and need.skip is not None
+        },
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from lvlm_audit.audit.modes import Mode, ScalingName
 from lvlm_audit.errors import UsageError
+from lvlm_audit.interventions.named import NAMES, Skip
 from lvlm_audit.probes.controlled import CONTROLS, Control
 from lvlm_audit.probes.formats.detect import PROBE_FORMATS, ProbeFormat
 from lvlm_audit.spec.check import Check
@@ -29,8 +30,11 @@ Kind = Literal[
     "common step",
     "feature maps",
     "text answers",
+    "effects",
 ]
-"""Kinds of recording, each after those that it is made of: what a metric can need, and the states."""
+"""Kinds of recording, each after those that it is made of: what a metric can need, and the states.
+
+The last kinds depend on what the answers say: which blocks a skip set is, is known once they are there."""
 
 STATES: Sequence[Kind] = ("features", "common step", "feature maps")
 """Kinds that no check reads: stages and report do."""
@@ -134,6 +138,8 @@ class Need:
 
     lens: LensName
     kind: Kind
+    skip: Skip | None = None
+    """Of effects: under which skip set."""
     paper_index: bool = field(default=False, compare=False)
     """Answers hold `Trace.paper_index`. There is one recording of answers a lens, with it or without."""
 
@@ -165,9 +171,17 @@ def plan(
         through, kind = check.lens or lens, check.metric.needs
         if kind == "no-image pairs":
             kind = "answer pairs"
-        wanted |= {Need(through, "answers"), Need(through, kind)}
+        wanted |= {Need(through, "answers"), Need(through, kind, check.under)}
+        if check.under is not None:
+            # A model without stages has no skip set of its own: the paper's, by depth, stand beside them.
+            wanted |= {
+                Need(through, kind, Skip(name, at)) for name in NAMES for at in ("nodes", "paper")
+            }
     order = get_args(Kind)
-    return sorted(wanted, key=lambda n: (n.lens != lens, n.lens, order.index(n.kind)))
+    return sorted(
+        wanted,
+        key=lambda n: (n.lens != lens, n.lens, order.index(n.kind), n.skip.label if n.skip else ""),
+    )
 
 
 def with_paper_index(needs: Iterable[Need], checks: Iterable[Check], mode: Mode) -> list[Need]:

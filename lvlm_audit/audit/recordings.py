@@ -8,12 +8,15 @@ from typing import Any, Literal
 
 from lvlm_audit.audit.maps import feature_maps
 from lvlm_audit.audit.plan import Kind, Need, Progress, Settings
+from lvlm_audit.audit.skipping import Formed
 from lvlm_audit.errors import LvlmAuditError, ProbesFailed, RecordingError
+from lvlm_audit.interventions.effects import Reference, iter_effects, reference
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.controlled import Shown, text_questions
 from lvlm_audit.probes.others import Images, distinct_images
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces.common import common_step
+from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.feature_recorder import record_common_step, record_features
 from lvlm_audit.traces.features import FeatureTrace
 from lvlm_audit.traces.paired import iter_conditions, iter_pairs
@@ -41,6 +44,8 @@ class Job:
         done: recordings that exist already; answers come before what is made of them.
         on_progress: called while recording.
         parts: what an earlier run left unfinished.
+        formed: of effects, which blocks are skipped.
+        shared: what recordings of one run share, by name; never stored.
         facts: filled while recording; kept beside the items.
     """
 
@@ -51,6 +56,8 @@ class Job:
     done: Mapping[Need, Recording]
     on_progress: Progress
     parts: Parts
+    formed: Formed | None = None
+    shared: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def progress(self, what: str) -> Callable[[int, int, int], None]:
@@ -257,6 +264,50 @@ def _common_step(job: Job) -> Items:
     )
 
 
+def _effects(job: Job) -> Items:
+    """The answers under a skip set, replayed and asked anew, against one run of the whole model."""
+    skip, formed = job.need.skip, job.formed
+    assert skip is not None
+    assert formed is not None
+    job.facts["reason"] = formed.reason
+    chosen = [probe for probe in job.shown.probes if probe.cluster in formed.blocks]
+
+    def make(missing: list[int]) -> Iterator[EffectTrace]:
+        whole = _whole(job)
+        by_set: dict[tuple[int, ...], list[str]] = {}
+        for i in missing:
+            by_set.setdefault(formed.blocks[chosen[i].cluster], []).append(chosen[i].id)
+        for blocks, ids in by_set.items():
+            yield from iter_effects(
+                job.model,
+                whole.of(ids),
+                blocks,
+                name=skip.label,
+                max_new_tokens=job.settings.max_new_tokens,
+                batch_size=job.settings.batch_size,
+                on_progress=job.progress(f"skipping blocks ({skip.label})"),
+            )
+
+    return job.parts.completed(
+        chosen, make, conditions=[list(formed.blocks[probe.cluster]) for probe in chosen]
+    )
+
+
+def _whole(job: Job) -> Reference:
+    """What the whole model says; every skip set of a run is held against it."""
+    if "whole" not in job.shared:
+        job.shared["whole"] = reference(
+            job.model,
+            job.shown.probes,
+            [[int(i) for i in trace.token_ids] for trace in job.answers()],
+            batch_size=job.settings.batch_size,
+            on_progress=job.progress("replaying the whole model's answers"),
+        )
+    found = job.shared["whole"]
+    assert isinstance(found, Reference)
+    return found
+
+
 def _feature_maps(job: Job) -> Items:
     """Pictures are kept with the recordings: t-SNE would cost every later run seconds."""
     job.on_progress("drawing maps of the states", 0, 0)
@@ -271,4 +322,5 @@ _MAKERS: Mapping[Kind, Callable[[Job], Items]] = {
     "common step": _common_step,
     "feature maps": _feature_maps,
     "text answers": _text_answers,
+    "effects": _effects,
 }

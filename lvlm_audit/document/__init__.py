@@ -27,6 +27,13 @@ from lvlm_audit.document.findings import (
 from lvlm_audit.document.grounding import GroundingReading, Quantity
 from lvlm_audit.document.plain import rounded
 from lvlm_audit.document.probes import ProbeReading, TokenReading
+from lvlm_audit.document.skips import (
+    BlockSet,
+    Measured,
+    SideBySide,
+    SkipEffect,
+    SkipReading,
+)
 from lvlm_audit.document.stages import (
     LayerSummary,
     Level,
@@ -40,6 +47,7 @@ __all__ = [
     "SCHEMA",
     "SCHEMA_VERSION",
     "Audit",
+    "BlockSet",
     "Bound",
     "Calibration",
     "ClassComparison",
@@ -57,6 +65,7 @@ __all__ = [
     "Interval",
     "LayerSummary",
     "Level",
+    "Measured",
     "Node",
     "Nomination",
     "Plane",
@@ -64,7 +73,10 @@ __all__ = [
     "Quantity",
     "Reversal",
     "Severity",
+    "SideBySide",
     "SideDifference",
+    "SkipEffect",
+    "SkipReading",
     "Stage",
     "StageReading",
     "StateMap",

@@ -17,6 +17,7 @@ from lvlm_audit.document.grounding import GroundingReading
 from lvlm_audit.document.plain import build
 from lvlm_audit.document.probes import ProbeReading
 from lvlm_audit.document.saved import Saved
+from lvlm_audit.document.skips import SkipReading
 from lvlm_audit.document.stages import LayerSummary, StageReading
 from lvlm_audit.document.uses import Uses
 from lvlm_audit.errors import DocumentError
@@ -79,6 +80,8 @@ class Audit(Saved):
     """None where no states were recorded."""
     grounding: GroundingReading | None = None
     decoder: DecoderComparison | None = None
+    skips: SkipReading | None = None
+    """None where no check asked for a skip set."""
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
 

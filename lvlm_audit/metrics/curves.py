@@ -13,7 +13,9 @@ import numpy.typing as npt
 from lvlm_audit.traces.trace import PairedTrace, Trace
 
 Curve = npt.NDArray[np.floating[Any]]
-Needs = Literal["answers", "answer pairs", "no-image pairs", "reference pairs", "text answers"]
+Needs = Literal[
+    "answers", "answer pairs", "no-image pairs", "reference pairs", "text answers", "effects"
+]
 
 _SMALLEST = float(np.log2(np.finfo(np.float32).tiny))
 """log2 of the smallest normal float32, -126."""

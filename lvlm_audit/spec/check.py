@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from lvlm_audit.document import Severity, Stage
 from lvlm_audit.errors import CheckError
+from lvlm_audit.interventions.named import Skip
 from lvlm_audit.metrics.curves import Metric
 from lvlm_audit.spec.properties import Property
 from lvlm_audit.statistics import Side
@@ -62,6 +63,7 @@ class Check:
         severity: an error-severity check decides the exit code.
         lens: the lens that it must be read through; None: the run's.
         allow_inconclusive: an undecided error-severity check lets the run pass all the same.
+        under: the skip set whose effect is looked at; for metrics of an effect, and only for them.
         name: set when the suite is loaded.
         source: file that declares it, set when the suite is loaded.
 
@@ -80,6 +82,7 @@ class Check:
     severity: Severity = Severity.ERROR
     lens: LensName | None = None
     allow_inconclusive: bool = False
+    under: Skip | None = None
     name: str = ""
     source: str = ""
 
@@ -101,7 +104,12 @@ class Check:
                 f"check {label!r}: a share of {self.holds_for.value} can never be decided by a "
                 f"sample; choose a bound inside (0, 1)."
             )
-        if self.metric.needs != "answers" and self.tokens != "content":
+        if (self.metric.needs == "effects") != isinstance(self.under, Skip):
+            raise CheckError(
+                f"check {label!r}: a metric of an effect needs under=Skip(...), and no other takes it; "
+                f"{self.metric.name!r} reads {self.metric.needs}, under is {self.under!r}."
+            )
+        if self.metric.needs not in ("answers", "effects") and self.tokens != "content":
             raise CheckError(
                 f"check {label!r}: {self.metric.name} is read off replays, where only content words "
                 f'are told apart; declare tokens="content".'
@@ -173,4 +181,5 @@ class Check:
             "tokens": self.tokens,
             "lens": self.lens,
             "allow_inconclusive": self.allow_inconclusive,
+            **({} if self.under is None else {"under": self.under.label}),
         }

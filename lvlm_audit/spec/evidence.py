@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from lvlm_audit.interventions.named import Skip
 from lvlm_audit.metrics.curves import Needs
+from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.trace import LensName, PairedTrace, Trace
 
-Item = Trace | PairedTrace
+Item = Trace | PairedTrace | EffectTrace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effects:
+    """What a skip set did to the answers.
+
+    Attributes:
+        items: one for each probe that the set could be formed for, in order.
+        reason: why it could not be formed for some or all; empty otherwise.
+    """
+
+    items: Sequence[EffectTrace] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +43,7 @@ class Evidence:
         no_image_reason: why there are none, where the model said so; else empty.
         text_answers: one for each distinct prompt, asked without any image; for comparing the model
             with the language model inside it.
+        effects: of each skip set that was asked for.
     """
 
     lens: LensName
@@ -40,9 +56,12 @@ class Evidence:
     no_image_pairs: Sequence[PairedTrace] = ()
     no_image_reason: str = ""
     text_answers: Sequence[Trace] = ()
+    effects: Mapping[Skip, Effects] = field(default_factory=dict)
 
-    def items(self, needs: Needs) -> Sequence[Item]:
-        """The recordings of one kind."""
+    def items(self, needs: Needs, under: Skip | None = None) -> Sequence[Item]:
+        """The recordings of one kind; of effects, those of a skip set."""
+        if under is not None:
+            return self.effects.get(under, Effects()).items
         kinds: dict[Needs, Sequence[Item]] = {
             "answers": self.traces,
             "answer pairs": self.answer_pairs,

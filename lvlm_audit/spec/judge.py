@@ -66,7 +66,7 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
         evidence: recordings through the check's lens.
         seed: of the resampling.
     """
-    items = evidence.items(check.metric.needs)
+    items = evidence.items(check.metric.needs, check.under)
     contexts = _contexts(evidence)
     values: dict[str, list[float]] = {}
     by_probe: dict[str, float] = {}
@@ -99,7 +99,8 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
         excluded=dict(sorted(excluded.items())),
     )
     if not values:
-        return Observation(check, None, _why_nothing(check, items, recorded), eligible, {}, ())
+        why = _why_nothing(check, evidence, items, recorded)
+        return Observation(check, None, why, eligible, {}, ())
     estimate, per_image = _estimate(check, values, seed)
     worst = sorted(by_probe.items(), key=lambda kv: kv[1], reverse=check.holds_for.side == "<=")
     against = tuple(name for name, value in worst if _speaks_against(check, value))
@@ -161,16 +162,14 @@ def _counted(check: Check, item: Item) -> npt.NDArray[np.bool_]:
 
 
 def _exclusions(check: Check, item: Item) -> dict[str, int]:
+    rest = ~_counted(check, item)
+    reasons: dict[str, int] = {}
     if isinstance(item, Trace):
         reasons = item.exclusions()
-        rest = item.eligible & ~item.content
-    else:
-        reasons = {}
-        rest = ~item.content
-    if isinstance(item, PairedTrace) or check.tokens == "content":
-        for cls, out in zip(item.token_classes, rest, strict=True):
-            if out:
-                reasons[str(cls)] = reasons.get(str(cls), 0) + 1
+        rest &= item.eligible
+    for cls, out in zip(item.token_classes, rest, strict=True):
+        if out:
+            reasons[str(cls)] = reasons.get(str(cls), 0) + 1
     return reasons
 
 
@@ -199,7 +198,10 @@ def _speaks_against(check: Check, value: float) -> bool:
     return value < quorum.value if quorum.side == ">=" else value > quorum.value
 
 
-def _why_nothing(check: Check, items: Sequence[Item], recorded: int) -> str:
+def _why_nothing(check: Check, evidence: Evidence, items: Sequence[Item], recorded: int) -> str:
+    if check.under is not None and not items:
+        effects = evidence.effects.get(check.under)
+        return "no effect was recorded" if effects is None else effects.reason
     if not items:
         return {
             "answers": "no answer was recorded",

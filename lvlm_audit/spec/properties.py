@@ -260,6 +260,23 @@ class Value(Quantity):
 
 @register
 @dataclass(frozen=True, slots=True)
+class Holds(Statement):
+    """At the last state, or as the one value that there is, the curve is at least a value.
+
+    Attributes:
+        minimum: in the metric's unit.
+    """
+
+    minimum: float = 0.5
+
+    def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
+        """1 where it is reached; NaN where the curve is undefined."""
+        last = curve[:, -1].astype(np.float64)
+        return np.where(np.isnan(last), np.nan, (last >= self.minimum).astype(np.float64))
+
+
+@register
+@dataclass(frozen=True, slots=True)
 class Kept(Statement):
     """At the last state at least a share of the curve's peak is left.
 

@@ -16,6 +16,7 @@ from lvlm_audit.report.sections import (
     layers,
     probes,
     provenance,
+    skips,
     stages,
     uses,
 )
@@ -48,6 +49,7 @@ def page(audit: Audit) -> Page:
         classes.section(audit),
         grounding.section(audit),
         decoder.section(audit),
+        skips.section(audit),
         uses.section(audit),
         probes.section(audit, chosen),
         provenance.section(audit),
