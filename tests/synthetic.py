@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.trace import Asked, LensName, PairedTrace, TokenClass, Trace
 
 EMITTED, EARLY, OTHER, INPUT = 10, 20, 30, 40
@@ -109,4 +110,34 @@ def pair(
         token_classes=(TokenClass.CONTENT,) * tokens,
         divergence=np.ascontiguousarray(np.broadcast_to(curve, (tokens, len(curve)))),
         log2_probability=np.stack([base, base - np.float32(advantage)]),
+    )
+
+
+def effect(
+    *,
+    agrees: Sequence[bool] | np.ndarray,
+    kl: Sequence[float] | None = None,
+    name: str = "p0",
+    cluster: str | None = None,
+    skip: str = "skip.1",
+    same: bool = True,
+    classes: Sequence[TokenClass] | None = None,
+) -> EffectTrace:
+    """What a skip set did: per token whether the leader stayed; without `kl`, half a bit where it did not."""
+    kept = np.asarray(agrees, dtype=bool)
+    tokens = len(kept)
+    moved = np.where(kept, 0.0, 0.5)
+    return EffectTrace(
+        asked=Asked(name, "What color is it?", cluster or name, None),
+        intervention=skip,
+        blocks=(3, 4),
+        token_ids=np.full(tokens, EMITTED, dtype=np.int64),
+        token_texts=(VOCABULARY[EMITTED],) * tokens,
+        token_classes=tuple(classes or [TokenClass.CONTENT] * tokens),
+        kl=np.asarray(moved if kl is None else kl, dtype=np.float32),
+        divergence=moved.astype(np.float32),
+        leaders=np.stack([np.full(tokens, EMITTED), np.where(kept, EMITTED, OTHER)]),
+        log2_probability=np.full((2, tokens), -1.0, dtype=np.float32),
+        base_answer="base",
+        answer="base" if same else "other",
     )

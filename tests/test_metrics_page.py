@@ -11,7 +11,7 @@ import pytest
 import lvlm_audit
 from lvlm_audit.metrics.curves import Metric
 from lvlm_audit.spec.properties import REGISTRY
-from tests.synthetic import pair, rising, trace
+from tests.synthetic import effect, pair, rising, trace
 
 PAGE = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
 ROWS = {
@@ -36,11 +36,12 @@ def test_unit_and_axis_are_those_of_the_metric(name: str) -> None:
     metric = METRICS[name]
     *_, axis, unit = ROWS[name]
     assert unit == metric.unit
-    recording = (
-        trace(rising(12), paper_index=[1e-5] * 12)
-        if metric.needs == "answers"
-        else pair([0.1] * 13)
-    )
+    if metric.needs == "answers":
+        recording = trace(rising(12), paper_index=[1e-5] * 12)
+    elif metric.needs == "effects":
+        recording = effect(agrees=[True, True, False, True])
+    else:
+        recording = pair([0.1] * 13)
     curve = np.asarray(metric.curve(recording))
     assert curve.shape[0] == 4
     assert curve.shape[1] == {"states": 13, "transitions": 12, "one value": 1}[axis]

@@ -38,7 +38,7 @@ def lab(pytester: pytest.Pytester, cache: Path, monkeypatch: pytest.MonkeyPatch)
     (made.path / "model" / "model.safetensors").write_bytes(b"weights")
     pictures(made.path / "photos", 8)
 
-    def record(session: Any, need: Need, done: Any, parts: Any) -> store.Recording:
+    def record(session: Any, need: Need, formed: Any, done: Any, parts: Any) -> store.Recording:
         (made.states if need.kind in STATES else made.recorded).append(need)
         items = [made.answer(p) for p in session.shown.probes] if need.kind == "answers" else []
         subject = {

@@ -9,6 +9,7 @@ from typing import Any
 
 from lvlm_audit.document import (
     Audit,
+    BlockSet,
     Bound,
     ClassComparison,
     ClassMeasure,
@@ -24,6 +25,7 @@ from lvlm_audit.document import (
     Interval,
     LayerSummary,
     Level,
+    Measured,
     Node,
     Nomination,
     Plane,
@@ -31,7 +33,10 @@ from lvlm_audit.document import (
     Quantity,
     Reversal,
     Severity,
+    SideBySide,
     SideDifference,
+    SkipEffect,
+    SkipReading,
     Stage,
     StageReading,
     StateMap,
@@ -474,6 +479,42 @@ def features(blocks: int = 30) -> FeatureReading:
     )
 
 
+def skips() -> SkipReading:
+    """One set that was measured on two halves, one by the paper's depth, one that could not be formed."""
+    interval = Interval(0.31, 0.52, 0.95, "cluster bootstrap and t")
+    measured = {
+        "images": 18,
+        "tokens": 148,
+        "kl": Measured(0.212, Interval(0.1, 0.4, 0.95, "cluster bootstrap and t")),
+        "divergence": Measured(0.11, interval),
+        "leader_kept": Measured(0.421, interval),
+        "answers_kept": Measured(0.4, interval),
+        "accuracy_whole": 0.75,
+        "accuracy_skipped": 0.5,
+        "accuracy_change": Measured(-0.25, Interval(-0.4, -0.1, 0.95, "cluster bootstrap and t")),
+        "referenced": 18,
+        "changed": [
+            SideBySide("scene-0000", "The banana is blue.", "The banana is yellow."),
+            SideBySide("elsewhere", "Yes", ""),
+        ],
+        "changed_count": 9,
+    }
+    return SkipReading(
+        "A skipped block passes the residual stream through unchanged.",
+        [
+            SkipEffect(
+                "skip.1", "the stabilization blocks",
+                [BlockSet([19, 20, 21], 9), BlockSet([18, 19], 9)], "", **measured,
+            ),
+            SkipEffect(
+                "skip.2 at the paper's depth", "the mutation blocks", [BlockSet([24, 25, 28], 18)], "",
+                images=3, tokens=20, kl=Measured(1.5, None),
+            ),
+            SkipEffect("skip.3", "from the critical layer on", [], "no critical layer was located"),
+        ],
+    )  # fmt: skip
+
+
 def audit(probes: int = 4, blocks: int = 30, **changes: Any) -> Audit:
     """A failing audit of the demo model with every part filled in."""
     values: dict[str, Any] = {
@@ -497,6 +538,7 @@ def audit(probes: int = 4, blocks: int = 30, **changes: Any) -> Audit:
         },
         "grounding": grounding(blocks),
         "decoder": decoder(blocks),
+        "skips": skips(),
     }
     values.update(changes)
     return Audit(**values)

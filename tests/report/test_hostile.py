@@ -17,7 +17,7 @@ from tests.report.pages import Page, read
 TAGS = {
     "a", "article", "bdi", "body", "br", "circle", "code", "dd", "details", "div", "dl", "dt",
     "figcaption", "figure", "footer", "g", "h1", "h2", "h3", "h4", "head", "header", "html", "i",
-    "image", "img", "label", "li", "link", "main", "meta", "nav", "option", "output", "p", "path",
+    "image", "img", "label", "li", "link", "main", "mark", "meta", "nav", "option", "output", "p", "path",
     "rect", "script", "section", "select", "span", "strong", "style", "sub", "summary", "svg",
     "table", "tbody", "td", "text", "th", "thead", "title", "tr", "ul",
 }  # fmt: skip
