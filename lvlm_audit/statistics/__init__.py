@@ -5,13 +5,13 @@ always the image (cluster), never the layer or the token (METHOD.md, "Statistics
 second to import; the normal distribution is in the standard library, Student's t in `scipy.special`.
 """
 
+from lvlm_audit.statistics.deciding import Estimate, images_to_decide
+from lvlm_audit.statistics.differences import RateDifference, rate_difference
 from lvlm_audit.statistics.estimates import (
     ClusterMean,
-    Estimate,
     ShareOfImages,
     Side,
     cluster_mean,
-    images_to_decide,
 )
 from lvlm_audit.statistics.family import holm_levels
 from lvlm_audit.statistics.halves import fold_of
@@ -23,6 +23,7 @@ __all__ = [
     "RESAMPLES",
     "ClusterMean",
     "Estimate",
+    "RateDifference",
     "ShareOfImages",
     "Side",
     "Spread",
@@ -33,4 +34,5 @@ __all__ = [
     "holm_levels",
     "images_to_decide",
     "median_over_images",
+    "rate_difference",
 ]

@@ -187,9 +187,6 @@ class ClusterMean:
         return max(low, low + width * (middle - half)), min(high, low + width * (middle + half))
 
 
-Estimate = ShareOfImages | ClusterMean
-
-
 def cluster_mean(
     values: Sequence[float] | Floats,
     weights: Sequence[float] | Floats | None = None,
@@ -222,35 +219,3 @@ def cluster_mean(
     total = draws @ weight
     replicates = np.sort((draws @ numerator)[total > 0] / total[total > 0])
     return ClusterMean(numerator, weight, replicates, support, is_share)
-
-
-def images_to_decide(estimate: Estimate, bound: float, confidence: float) -> int | None:
-    """About how many images would decide, if the observed value and its variation stay.
-
-    An interval's half width shrinks with the square root of the number of images.
-
-    Args:
-        estimate: undecided so far.
-        bound: what it is held against.
-        confidence: two-sided level of its interval.
-
-    Returns:
-        Images, more than there are and at least `MIN_IMAGES`; None where the value lies on the
-        bound: no number decides that.
-    """
-    distance = abs(estimate.value - bound)
-    if isinstance(estimate, ShareOfImages):
-        # At the bound, as the score interval has it (Wilson 1927).
-        deviation = math.sqrt(max(bound * (1 - bound), 0.0))
-    else:
-        deviation = estimate.deviation(bound)
-    if distance <= 1e-9 * max(abs(bound), deviation, 1e-9):
-        return None
-    ratio = (deviation / distance) ** 2
-    needed = max(MIN_IMAGES, estimate.n + 1, math.ceil(normal_quantile(confidence) ** 2 * ratio))
-    if isinstance(estimate, ShareOfImages):
-        return needed
-    # Student's t asks for a few more. The bootstrap's own tails may ask for one more than t.
-    while needed < student_quantile(confidence, needed - 1) ** 2 * ratio:
-        needed += 1
-    return needed
