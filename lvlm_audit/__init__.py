@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lvlm_audit.document import Stage as Stage
     from lvlm_audit.document import Verdict as Verdict
     from lvlm_audit.errors import LvlmAuditError as LvlmAuditError
+    from lvlm_audit.hallucination.metrics import hallucinated as hallucinated
+    from lvlm_audit.hallucination.metrics import late_reversal as late_reversal
     from lvlm_audit.interventions.named import Skip as Skip
     from lvlm_audit.metrics.curves import Metric as Metric
     from lvlm_audit.metrics.curves import grounding as grounding
@@ -80,6 +82,7 @@ _HOMES = {
     "audit.run": ("run",),
     "document": ("Audit", "Finding", "Severity", "Stage", "Verdict"),
     "errors": ("LvlmAuditError",),
+    "hallucination.metrics": ("hallucinated", "late_reversal"),
     "interventions.named": ("Skip",),
     "metrics.curves": (
         "Metric",

@@ -34,9 +34,9 @@ def test_groups_of_different_images_are_two_independent_shares():
     counted = [[1] * 6 + [0] * 6, [0] * 6 + [1] * 6]
     found = rate_difference(held, counted, seed=0)
     assert found.rates == (4 / 6, 2 / 6)
-    assert found.n == 6
+    assert (found.n, found.smaller) == (12, 6)
     variance = sum(r * (1 - r) / 6 for r in found.rates) * 12 / 11
-    assert found.deviation(0.0) == pytest.approx((variance * 6) ** 0.5)
+    assert found.deviation(0.0) == pytest.approx((variance * 12) ** 0.5)
 
 
 def test_nothing_at_all_is_no_certainty():
@@ -90,7 +90,7 @@ def test_laws(rows):
     assert swapped.deviation(0) == pytest.approx(found.deviation(0))
     for side, bound in ((">=", spread.high + 1e-6), ("<=", spread.low - 1e-6)):
         assert found.p_value(side, bound) > 0.025
-    if found.n >= MIN_IMAGES and spread.low > -1:
+    if found.smaller >= MIN_IMAGES and spread.low > -1:
         assert found.p_value(">=", spread.low - 1e-6) <= 0.0251
     needed = images_to_decide(found, 0.9, 0.95)
     assert needed is None or needed >= MIN_IMAGES

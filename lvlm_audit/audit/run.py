@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,10 @@ from lvlm_audit.audit.modes import Mode, ScalingName, mode_name
 from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.document import Audit, Finding, Subject
 from lvlm_audit.errors import TraceError
+from lvlm_audit.interventions.named import Skip
 from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.spec.evidence import Effects, Evidence
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.features import FeatureTrace
 from lvlm_audit.traces.trace import DivergenceName, PairedTrace, Trace
@@ -68,12 +70,19 @@ class Judged:
         )
 
 
-def audit_model(suite: Suite, settings: Settings, *, on_progress: Progress | None = None) -> Judged:
+def audit_model(
+    suite: Suite,
+    settings: Settings,
+    *,
+    baseline: Audit | None = None,
+    on_progress: Progress | None = None,
+) -> Judged:
     """Audit a model: find it, record what the suite needs (or reuse it), and judge.
 
     Args:
         suite: the declared family of checks.
         settings: model, probes and how to record.
+        baseline: an earlier audit, for the checks that are held against one.
         on_progress: called while recording.
 
     Raises:
@@ -84,7 +93,10 @@ def audit_model(suite: Suite, settings: Settings, *, on_progress: Progress | Non
     needs = plan(suite.checks, settings.lens, compare_llm=settings.compare_llm)
     needs = with_paper_index(needs, suite.checks, settings.mode)
     gathered = gather(settings, needs, checkpoint, probes, on_progress=on_progress)
-    evidence = gathered.evidence[settings.lens]
+    read = {
+        lens: dataclasses.replace(one, baseline=baseline) for lens, one in gathered.evidence.items()
+    }
+    evidence = read[settings.lens]
     subject = Subject(
         model=settings.model or "demo",
         is_demo=is_demo,
@@ -100,10 +112,10 @@ def audit_model(suite: Suite, settings: Settings, *, on_progress: Progress | Non
         **gathered.subject,
     )
     return Judged(
-        findings=findings(suite, gathered.evidence, settings.lens, seed=settings.seed),
+        findings=findings(suite, read, settings.lens, seed=settings.seed),
         evidence=evidence,
         subject=subject,
-        others=[e for lens, e in gathered.evidence.items() if lens != settings.lens],
+        others=[e for lens, e in read.items() if lens != settings.lens],
         probes=gathered.probes,
         provenance={
             "suite": suite.name,
@@ -146,6 +158,8 @@ def run(
     common_step: Sequence[FeatureTrace] = (),
     no_image_pairs: Sequence[PairedTrace] = (),
     text_answers: Sequence[Trace] = (),
+    effects: Mapping[Skip, Effects] | None = None,
+    baseline: Audit | None = None,
     model: str = "traces",
     divergence: DivergenceName = "jsd",
     scaling: ScalingName = "none",
@@ -162,6 +176,8 @@ def run(
         common_step: states of many images at one step (`record_common_step`).
         no_image_pairs: paired replays of the answers without an image: the grounding curve.
         text_answers: each distinct prompt, asked without an image: compared with the answers.
+        effects: of the skip sets that checks declare.
+        baseline: an earlier audit, for the checks that are held against one.
         model: what the document calls the model.
         divergence: what is read and shown between neighbouring states.
         scaling: how the report's heat maps are scaled.
@@ -191,6 +207,8 @@ def run(
         tuple(reference_pairs),
         no_image_pairs=tuple(no_image_pairs),
         text_answers=tuple(text_answers),
+        effects=effects or {},
+        baseline=baseline,
         features=tuple(features),
         common_step=tuple(common_step),
         feature_maps=tuple(feature_maps(features, common_step)),

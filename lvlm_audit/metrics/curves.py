@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.traces.trace import PairedTrace, Trace
+
+if TYPE_CHECKING:
+    from lvlm_audit.document import TokenReading
 
 Curve = npt.NDArray[np.floating[Any]]
 Needs = Literal[
@@ -33,6 +36,8 @@ class Metric:
         support: least and greatest value that the curve can take; what it is by definition, not what
             was seen. Intervals are bounded by it.
         optional: the optional field of `Trace` that it reads; the planner has it recorded.
+        nothing: what it says of answers in which no token has a value; empty: a sentence for all.
+        read_back: a token of an earlier audit's document -> its value; None: documents do not hold it.
     """
 
     name: str
@@ -41,6 +46,10 @@ class Metric:
     curve: Callable[[Any], Curve] = field(repr=False, compare=False)
     support: tuple[float, float] = (-math.inf, math.inf)
     optional: Literal["paper_index"] | None = None
+    nothing: str = ""
+    read_back: Callable[[TokenReading], float] | None = field(
+        default=None, repr=False, compare=False
+    )
 
 
 def _emitted_minus_distractor(trace: Trace) -> Curve:

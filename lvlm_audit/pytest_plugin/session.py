@@ -115,7 +115,6 @@ class AuditSession:
                 raise UsageError(
                     f"--lvlm-report and --lvlm-json name the same file {str(targets[0])!r}. Name two."
                 )
-            self._baseline = self._load_baseline()
             self._judge()
         except LvlmAuditError as error:
             raise pytest.UsageError(f"{type(error).__name__}: {error}") from error
@@ -173,8 +172,11 @@ class AuditSession:
 
         named, folders = asked_for(self.config)
         suite = load_family(self._files | named, folders)
+        self._baseline = self._load_baseline()
         with Reporter(self.config, quiet=self.is_worker) as report:
-            self._judged = audit_model(suite, self.settings(), on_progress=report.progress)
+            self._judged = audit_model(
+                suite, self.settings(), baseline=self._baseline, on_progress=report.progress
+            )
 
     def _document(self) -> Audit:
         import dataclasses

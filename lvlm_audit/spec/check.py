@@ -16,8 +16,9 @@ from lvlm_audit.spec.properties import Property
 from lvlm_audit.statistics import Side
 from lvlm_audit.traces.trace import LENSES, LensName
 
-Unit = Literal["images", "tokens", "mean"]
+Unit = Literal["images", "tokens", "mean", "difference"]
 Tokens = Literal["eligible", "content"]
+Against = Literal["correct", "baseline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Quorum:
         of: how tokens become the observed value, always with images as the unit of resampling:
             "images": share of images in which at least half of the counted tokens hold;
             "tokens": share of all counted tokens that hold;
-            "mean": mean over images of the image's median token (for quantities).
+            "mean": mean over images of the image's median token (for quantities);
+            "difference": share of tokens that hold, minus the same share of what it is held `against`.
     """
 
     side: Side
@@ -63,6 +65,8 @@ class Check:
         severity: an error-severity check decides the exit code.
         lens: the lens that it must be read through; None: the run's.
         allow_inconclusive: an undecided error-severity check lets the run pass all the same.
+        against: of a difference, the other share: "correct" tokens, the first being of hallucinated ones, by
+            the probes' labels; or the "baseline"'s tokens (`--lvlm-baseline`), on the images of both.
         under: the skip set whose effect is looked at; for metrics of an effect, and only for them.
         name: set when the suite is loaded.
         source: file that declares it, set when the suite is loaded.
@@ -82,6 +86,7 @@ class Check:
     severity: Severity = Severity.ERROR
     lens: LensName | None = None
     allow_inconclusive: bool = False
+    against: Against | None = None
     under: Skip | None = None
     name: str = ""
     source: str = ""
@@ -99,10 +104,12 @@ class Check:
                 f"check {label!r}: {type(self.property).__name__} is {kind}, so holds_for must be a "
                 f"bound of {wanted}, not of {self.holds_for.of!r}."
             )
-        if self.property.statement and not 0 < self.holds_for.value < 1:
+        self._check_against(label)
+        least = -1 if self.against else 0
+        if self.property.statement and not least < self.holds_for.value < 1:
             raise CheckError(
                 f"check {label!r}: a share of {self.holds_for.value} can never be decided by a "
-                f"sample; choose a bound inside (0, 1)."
+                f"sample; choose a bound inside ({least}, 1)."
             )
         if (self.metric.needs == "effects") != isinstance(self.under, Skip):
             raise CheckError(
@@ -136,6 +143,7 @@ class Check:
             ("holds_for", self.holds_for.side, get_args(Side)),
             ("holds_for", self.holds_for.of, get_args(Unit)),
             ("tokens", self.tokens, get_args(Tokens)),
+            ("against", self.against, (*get_args(Against), None)),
             ("lens", self.lens, (*LENSES, None)),
         ):
             if value not in known:
@@ -143,6 +151,23 @@ class Check:
                 raise CheckError(f"check {label!r}: {name} says {value!r}; use one of {words}.")
         if not math.isfinite(self.holds_for.value):
             raise CheckError(f"check {label!r}: {self.holds_for.value} is no bound.")
+
+    def _check_against(self, label: str) -> None:
+        if (self.holds_for.of == "difference") != (self.against is not None):
+            raise CheckError(
+                f"check {label!r}: a bound of a difference needs against= one of "
+                f"{', '.join(map(repr, get_args(Against)))}, and no other bound takes it."
+            )
+        if self.against is not None and self.metric.needs != "answers":
+            raise CheckError(
+                f"check {label!r}: {self.metric.name!r} is read off {self.metric.needs}; a difference is one "
+                f"of answers."
+            )
+        if self.against == "baseline" and self.metric.read_back is None:
+            raise CheckError(
+                f"check {label!r}: an audit's document does not hold {self.metric.name!r}, so a baseline "
+                f"cannot be read. Use a metric with read_back, such as late_reversal."
+            )
 
     def _check_units(self, label: str) -> None:
         """A bound in bits says nothing about a number in another unit."""
@@ -161,6 +186,8 @@ class Check:
         """Unit of the observed value and of the bound."""
         if self.holds_for.of == "mean":
             return self.property.unit or self.metric.unit
+        if self.holds_for.of == "difference":
+            return "difference of shares"
         return f"share of {self.holds_for.of}"
 
     @builtins.property
@@ -181,5 +208,6 @@ class Check:
             "tokens": self.tokens,
             "lens": self.lens,
             "allow_inconclusive": self.allow_inconclusive,
+            **({} if self.against is None else {"against": self.against}),
             **({} if self.under is None else {"under": self.under.label}),
         }

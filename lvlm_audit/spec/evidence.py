@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lvlm_audit.document import Audit
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.metrics.curves import Needs
 from lvlm_audit.traces.effects import EffectTrace
@@ -44,6 +45,7 @@ class Evidence:
         text_answers: one for each distinct prompt, asked without any image; for comparing the model
             with the language model inside it.
         effects: of each skip set that was asked for.
+        baseline: an earlier audit that this one is held against, if one was given.
     """
 
     lens: LensName
@@ -57,6 +59,7 @@ class Evidence:
     no_image_reason: str = ""
     text_answers: Sequence[Trace] = ()
     effects: Mapping[Skip, Effects] = field(default_factory=dict)
+    baseline: Audit | None = None
 
     def items(self, needs: Needs, under: Skip | None = None) -> Sequence[Item]:
         """The recordings of one kind; of effects, those of a skip set."""

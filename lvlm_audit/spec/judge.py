@@ -16,10 +16,12 @@ from lvlm_audit.document import Bound, Eligibility, Finding, Interval, Verdict
 from lvlm_audit.metrics.nodes import SETTLE, sustained_from
 from lvlm_audit.spec.check import Check
 from lvlm_audit.spec.evidence import Evidence, Item
+from lvlm_audit.spec.groups import OUTSIDE, groups_of
 from lvlm_audit.spec.properties import Context
 from lvlm_audit.statistics import (
     MIN_IMAGES,
     Estimate,
+    RateDifference,
     ShareOfImages,
     Side,
     cluster_mean,
@@ -68,6 +70,7 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
     """
     items = evidence.items(check.metric.needs, check.under)
     contexts = _contexts(evidence)
+    groups = None if check.against is None else groups_of(check, evidence)
     values: dict[str, list[float]] = {}
     by_probe: dict[str, float] = {}
     excluded: dict[str, int] = {}
@@ -84,6 +87,14 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
         if inapplicable := int((counts & np.isnan(observed)).sum()):
             reason = "the property does not apply"
             excluded[reason] = excluded.get(reason, 0) + inapplicable
+        if groups is not None and isinstance(item, Trace):
+            first, second = groups.members(item)
+            if outside := int((applicable & ~first & ~second).sum()):
+                excluded[OUTSIDE] = excluded.get(OUTSIDE, 0) + outside
+            for group, members in enumerate((first, second)):
+                groups.add(item.asked.cluster, group, observed[applicable & members])
+            counted += int((applicable & second).sum())
+            applicable &= first
         seen = observed[applicable]
         counted += len(seen)
         if len(seen):
@@ -91,17 +102,21 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
             by_probe[item.asked.id] = (
                 float(np.median(seen)) if check.holds_for.of == "mean" else float(seen.mean())
             )
+    grouped = None if groups is None else groups.estimate(seed)
+    images = set(values) if groups is None else {i for i, c in groups.counted.items() if c.any()}
     eligible = Eligibility(
-        images=len(values),
+        images=len(images),
         tokens=counted,
         images_recorded=len({t.asked.cluster for t in evidence.traces}),
         tokens_recorded=recorded,
         excluded=dict(sorted(excluded.items())),
     )
-    if not values:
+    if groups is not None and grouped is None:
+        return Observation(check, None, groups.reason, eligible, {}, ())
+    if not values and grouped is None:
         why = _why_nothing(check, evidence, items, recorded)
         return Observation(check, None, why, eligible, {}, ())
-    estimate, per_image = _estimate(check, values, seed)
+    estimate, per_image = grouped or _estimate(check, values, seed)
     worst = sorted(by_probe.items(), key=lambda kv: kv[1], reverse=check.holds_for.side == "<=")
     against = tuple(name for name, value in worst if _speaks_against(check, value))
     return Observation(check, estimate, "", eligible, per_image, against[:_MAX_COUNTEREXAMPLES])
@@ -210,6 +225,8 @@ def _why_nothing(check: Check, evidence: Evidence, items: Sequence[Item], record
             "text answers": "no prompt was asked without an image",
             "reference pairs": "no probe has a reference answer and a second image to compare with",
         }[check.metric.needs]
+    if recorded and check.metric.nothing:
+        return check.metric.nothing
     if recorded and check.holds_for.of != "mean" and type(check.property).__name__ == "Plateau":
         return (
             "after the settle state too few transitions are left for a plateau "
@@ -244,7 +261,8 @@ def _finding(
             verdict = Verdict.FAIL
         else:
             verdict = Verdict.INCONCLUSIVE
-            needed = images_to_decide(estimate, bound.value, confidence)
+            if spread.method != "full range" or estimate.n < MIN_IMAGES:
+                needed = images_to_decide(estimate, bound.value, confidence)
         message = _message(check, estimate, verdict, needed)
     return Finding(
         check=check.name,
@@ -271,6 +289,17 @@ def _message(check: Check, estimate: Estimate, verdict: Verdict, needed: int | N
     word = "at least" if check.holds_for.side == ">=" else "at most"
     if isinstance(estimate, ShareOfImages):
         seen = f"It holds for {estimate.held} of {estimate.n} images ({estimate.value:.0%})"
+    elif isinstance(estimate, RateDifference):
+        one, other = estimate.rates
+        names = {
+            "correct": ("hallucinated words", "correct ones"),
+            "baseline": ("tokens", "the baseline's"),
+        }
+        first, second = names[str(check.against)]
+        seen = (
+            f"It holds for {one:.0%} of the {first} and {other:.0%} of {second}, a difference of "
+            f"{100 * estimate.value:+.0f} points"
+        )
     elif check.holds_for.of == "tokens":
         seen = f"{estimate.value:.0%} of the counted tokens of {estimate.n} images"
     else:
@@ -282,7 +311,9 @@ def _message(check: Check, estimate: Estimate, verdict: Verdict, needed: int | N
     }.get(verdict)
     if tail is None:
         tail = "the interval straddles the bound"
-        if estimate.n < MIN_IMAGES:
+        if isinstance(estimate, RateDifference) and estimate.smaller < MIN_IMAGES:
+            tail = f"fewer than {MIN_IMAGES} images of one kind decide nothing"
+        elif estimate.n < MIN_IMAGES:
             tail = f"fewer than {MIN_IMAGES} images decide nothing"
         elif needed is not None:
             tail += f"; about {needed} images would decide it if the value stays"

@@ -40,6 +40,11 @@ class RateDifference:
 
     @property
     def n(self) -> int:
+        """Images that count."""
+        return int(self.held.shape[1])
+
+    @property
+    def smaller(self) -> int:
         """Images of the smaller group."""
         return int((self.counted > 0).sum(axis=1).min())
 
@@ -64,9 +69,9 @@ class RateDifference:
         """The hull of both intervals, dual to `p_value`; full range below 5 images in either group."""
         drawn = self.replicates.shape[0]
         beyond = math.floor((1 - confidence) / 2 * (1 + drawn)) - 1
-        if self.n < MIN_IMAGES or beyond < 0:
+        if self.smaller < MIN_IMAGES or beyond < 0:
             return Spread(-1.0, 1.0, confidence, "full range")
-        half = student_quantile(confidence, self.n - 1) * self._error()
+        half = student_quantile(confidence, self.smaller - 1) * self._error()
         return Spread(
             max(-1.0, min(self.value - half, float(self.replicates[beyond]))),
             min(1.0, max(self.value + half, float(self.replicates[drawn - 1 - beyond]))),
@@ -78,12 +83,12 @@ class RateDifference:
         """One-sided p of "the difference does not satisfy `side bound`": the greater of both tests'."""
         from scipy.special import stdtr
 
-        if self.n < MIN_IMAGES:
+        if self.smaller < MIN_IMAGES:
             return 1.0
         beyond = self.replicates < bound if side == ">=" else self.replicates > bound
         resampled = float((1 + np.count_nonzero(beyond)) / (1 + self.replicates.shape[0]))
         above = self.value - bound if side == ">=" else bound - self.value
-        return max(resampled, float(stdtr(self.n - 1, -above / self._error())))
+        return max(resampled, float(stdtr(self.smaller - 1, -above / self._error())))
 
     def _error(self) -> float:
         """Standard error of the difference."""
