@@ -235,6 +235,16 @@ def test_folds_keep_images_whole_and_are_balanced(images: list[int]) -> None:
     assert ones == len(by_image) // 2
 
 
+def test_halves_do_not_follow_the_order_of_the_questions() -> None:
+    """Four kinds of question in turn: every second image would put two kinds into each half."""
+    names = np.array([f"scene-{i:04d}" for i in range(400)])
+    ones = [int(fold_of(names)[kind::4].sum()) for kind in range(4)]
+    assert sum(ones) == 200
+    # A fair share of 100 is 50, with a standard deviation below 5.
+    assert all(35 <= count <= 65 for count in ones)
+    assert np.array_equal(fold_of(names), fold_of(names[::-1])[::-1])
+
+
 @settings(max_examples=60)
 @given(st.integers(1, 19), st.sampled_from([0.3, 0.5, 0.8]), confidences)
 def test_as_many_images_as_said_decide_a_share(held: int, bound: float, confidence: float) -> None:

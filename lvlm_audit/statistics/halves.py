@@ -10,10 +10,13 @@ import numpy.typing as npt
 
 
 def fold_of(clusters: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Deterministic halves of the images: 0 or 1 for each entry, balanced over distinct clusters.
+    """Halves of the images: 0 or 1 for each entry, balanced over distinct clusters, always the same ones.
 
-    Nodes are located on one half and tested on the other (METHOD.md, "Circularity").
+    Drawn at random, and not every second image: probe sets often ask their kinds of question in turn, and
+    the halves would then be asked different ones. Nodes are located on one half and tested on the other
+    (METHOD.md, "Circularity").
     """
     names, index = np.unique(np.asarray(clusters), return_inverse=True)
-    del names
-    return np.asarray(index % 2, dtype=np.int64)
+    half = np.empty(len(names), dtype=np.int64)
+    half[np.random.default_rng(0).permutation(len(names))] = np.arange(len(names)) % 2
+    return half[index]
