@@ -1,0 +1,79 @@
+"""Explaining: what transformers and the hub raise while opening, as one of our errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lvlm_audit.errors import ModelNotFound, UnsupportedModel
+from lvlm_audit.models.aliases import Checkpoint
+
+
+def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
+    """The error to raise instead of `error`, which opening a checkpoint met."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
+    name, said = checkpoint.name, first_line(error)
+    if "trust_remote_code" in str(error):
+        return UnsupportedModel(
+            f"{name!r} needs Python code of its own, which is run only with leave: pass "
+            f"trust_remote_code=True (--lvlm-trust-remote-code) if you trust it."
+        )
+    chain = _chain(error)
+    if any(isinstance(e, GatedRepoError) for e in chain):
+        return ModelNotFound(
+            f"{checkpoint.source!r} on the hub is gated. Accept its licence on its page and log in "
+            f"(`hf auth login`), or give a local folder."
+        )
+    if any(isinstance(e, RepositoryNotFoundError) for e in chain):
+        return ModelNotFound(
+            f"the hub has no model {checkpoint.source!r}, or it is private. Check the name; for a "
+            f"private one log in (`hf auth login`)."
+        )
+    hub = (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, ConnectionError)
+    if checkpoint.kind == "hub" and any(isinstance(e, hub) for e in chain):
+        return ModelNotFound(
+            f"{checkpoint.source!r} is not on this machine and could not be fetched from the hub: {said} "
+            f"Check the connection, or give a local folder."
+        )
+    folder = checkpoint.folder
+    seen = _model_type(folder) if folder is not None else None
+    if seen is not None and ("does not recognize" in str(error) or "model type" in str(error)):
+        return UnsupportedModel(
+            f"transformers does not know the architecture of {name!r} (model_type {seen!r}). A newer "
+            f"transformers may; remote code needs trust_remote_code=True."
+        )
+    if isinstance(error, (OSError, EnvironmentError)) and checkpoint.kind == "hub":
+        return ModelNotFound(f"{checkpoint.source!r} cannot be opened from the hub: {said}")
+    return UnsupportedModel(f"{name!r} cannot be opened: {type(error).__name__}: {said}")
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in found:
+        found.append(current)
+        current = current.__cause__ or current.__context__
+    return found
+
+
+def _model_type(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / "config.json").read_text()).get("model_type", "not stated"))
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, short enough for a message of ours and ended like a sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # transformers puts whole paragraphs on one line; the first sentence says what happened.
+    line = lines[0] if lines else type(error).__name__
+    line = line if len(line) <= 240 else line[:240].rpartition(" ")[0] + " ..."
+    return line if line.endswith((".", "!", "?")) else line + "."
