@@ -66,23 +66,30 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--checks", type=Path, help="folder of check_*.py; default: the shipped")
     calibrate.add_argument("--json", type=Path, help="write the calibration there")
     calibrate.add_argument("--lens", default="normed")
-    calibrate.add_argument("--device", default="auto")
-    calibrate.add_argument("--dtype", default="auto")
+    _add_loading(calibrate)
     calibrate.add_argument("--max-new-tokens", type=int, default=48)
     calibrate.add_argument("--batch-size", type=int, default=8)
     calibrate.add_argument("--seed", type=int, default=0, help="of the halves (default: 0)")
-    calibrate.add_argument("--trust-remote-code", action="store_true")
     doctor = commands.add_parser(
         "doctor", help="open a checkpoint and say how the lens reads it, or why it cannot"
     )
     doctor.add_argument(
         "model", nargs="?", help="checkpoint folder, hub id or alias; without it the demo model"
     )
-    doctor.add_argument("--device", default="auto")
-    doctor.add_argument("--dtype", default="auto")
-    doctor.add_argument("--trust-remote-code", action="store_true")
+    _add_loading(doctor)
     commands.add_parser("models", help="list the aliases that --lvlm-model knows")
     return parser
+
+
+def _add_loading(parser: argparse.ArgumentParser) -> None:
+    """How the model is opened; the names are those of pytest's options, without --lvlm-."""
+    parser.add_argument("--adapter", type=Path, help="folder of a PEFT adapter over the model")
+    parser.add_argument("--revision", help="branch, tag or commit of a hub model")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ..., or map")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run code that comes with the checkpoint"
+    )
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -139,6 +146,8 @@ def _calibrate(options: argparse.Namespace) -> int:
             batch_size=options.batch_size,
             seed=options.seed,
             trust_remote_code=options.trust_remote_code,
+            revision=options.revision,
+            adapter=options.adapter,
         ),
         rounds=options.rounds,
         on_progress=_progress(),
@@ -159,7 +168,13 @@ def _doctor(options: argparse.Namespace) -> int:
     from lvlm_audit.models.opening import load
     from lvlm_audit.report.terminal.doctor import show
 
-    settings = Settings(model=options.model, device=options.device, dtype=options.dtype)
+    settings = Settings(
+        model=options.model,
+        device=options.device,
+        dtype=options.dtype,
+        revision=options.revision,
+        adapter=options.adapter,
+    )
     checkpoint, _ = open_subject(settings)
     with load(
         checkpoint,

@@ -6,6 +6,7 @@ recorded once, and random disjoint halves of its images stand for two audits.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,13 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from lvlm_audit.audit.gather import Gathered, choose_probes, gather, open_subject
+from lvlm_audit.audit.gather import (
+    Gathered,
+    choose_probes,
+    gather,
+    open_subject,
+    without_eyes,
+)
 from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.document import Bound, Calibration, Floor, rounded
 from lvlm_audit.errors import CheckError, UsageError
@@ -79,6 +86,8 @@ def calibrate(
             f"check_*.py files."
         )
     checkpoint, is_demo = open_subject(settings)
+    if without_eyes(settings, checkpoint):
+        settings = dataclasses.replace(settings, control="text-only")
     method: Literal["fresh probes", "halves of one probe set"] = (
         "fresh probes" if is_demo and settings.probes is None else "halves of one probe set"
     )

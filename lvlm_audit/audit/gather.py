@@ -16,9 +16,11 @@ from lvlm_audit import __version__
 from lvlm_audit.audit.plan import STATES, Kind, Need, Progress, Settings
 from lvlm_audit.audit.skipping import Formed, form
 from lvlm_audit.cache import cache_dir
-from lvlm_audit.errors import ProbeError
+from lvlm_audit.errors import ProbeError, UsageError
 from lvlm_audit.models.aliases import Checkpoint, resolve
+from lvlm_audit.models.formats import takes_images
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
+from lvlm_audit.models.identity import packages_of
 from lvlm_audit.probes.controlled import Shown, under_control
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
 from lvlm_audit.probes.probe import Probe
@@ -57,9 +59,32 @@ def open_subject(settings: Settings) -> tuple[Checkpoint, bool]:
     from lvlm_audit.demo.assemble import PROVENANCE_FILE, demo_folder
 
     is_demo = settings.model is None or settings.model == "demo"
-    checkpoint = resolve(str(demo_folder()) if is_demo else cast(str, settings.model))
+    name = str(demo_folder()) if is_demo else cast(str, settings.model)
+    checkpoint = resolve(name, revision=settings.revision, adapter=settings.adapter)
     folder = checkpoint.folder
     return checkpoint, is_demo or (folder is not None and (folder / PROVENANCE_FILE).is_file())
+
+
+def without_eyes(settings: Settings, checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint is a decoder that takes no images, so that prompts are asked without theirs.
+
+    Raises:
+        UsageError: the settings ask for what needs images.
+    """
+    if checkpoint.folder is None or takes_images(checkpoint.folder):
+        return False
+    wanted = {
+        f"--lvlm-control {settings.control}": settings.control not in (None, "text-only"),
+        "--lvlm-compare-llm": settings.compare_llm,
+        "--lvlm-answers reference": settings.answers == "reference",
+    }
+    for option, asked in wanted.items():
+        if asked:
+            raise UsageError(
+                f"{checkpoint.name!r} is a language model without image input: its prompts are asked without "
+                f"images, and {option} needs them. Drop it, or give a vision-language checkpoint."
+            )
+    return True
 
 
 def choose_probes(settings: Settings, is_demo: bool) -> list[Probe]:
@@ -133,7 +158,7 @@ class _Session:
             # Nothing of it lies here yet, so it has no content to be keyed by: fetch it first. A key
             # made of its name would serve an old recording once the hub holds other weights.
             self._opened()
-            self.checkpoint = resolve(self.checkpoint.name)
+            self.checkpoint = self.checkpoint.located()
         identity = self._identity()
         traces_folder = cache_dir() / "traces"
         traces_folder.mkdir(parents=True, exist_ok=True)
@@ -162,8 +187,7 @@ class _Session:
                 "traces_reused": self._reused == len(needs),
                 "recording_seconds": round(sum(r.facts["seconds"] for r in recordings.values()), 2),
             },
-            resolved=self.checkpoint.hub_id
-            or self.checkpoint.source.rstrip("/").rpartition("/")[2],
+            resolved=self.checkpoint.described(),
             probes=self.shown.probes,
         )
 
@@ -197,6 +221,7 @@ class _Session:
             "batch_size": s.batch_size,
             "trust_remote_code": s.trust_remote_code,
             "answers": s.answers,
+            **{package: _version(package) for package in packages_of(self.checkpoint)},
         }
 
     def _opened(self) -> HookedModel:

@@ -39,7 +39,7 @@ The last kinds depend on what the answers say: which blocks a skip set is, is kn
 STATES: Sequence[Kind] = ("features", "common step", "feature maps")
 """Kinds that no check reads: stages and report do."""
 
-DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+DEVICES = ("auto", "map", "cpu", "cuda", "mps", "xpu")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -61,6 +61,8 @@ class Settings:
         batch_size: probes generated together.
         seed: of resampling; decoding is greedy and needs none.
         trust_remote_code: run code that comes with the checkpoint.
+        revision: branch, tag or commit of a hub model; None: its main branch.
+        adapter: folder of a PEFT adapter that goes over the weights.
         answers: "generated" by the model, or each probe's own "reference" answer, replayed.
         control: change what is shown before anything is recorded; None shows the images as they are.
         compare_llm: ask every prompt without an image too, and compare.
@@ -85,6 +87,8 @@ class Settings:
     answers: Answers = "generated"
     control: Control | None = None
     compare_llm: bool = False
+    revision: str | None = None
+    adapter: Path | None = None
 
     @property
     def mode(self) -> Mode:
@@ -105,6 +109,9 @@ class Settings:
                 f"--lvlm-device {self.device!r} is not a device. Choose one of "
                 f"{', '.join(DEVICES)}, with an index if need be (cuda:1)."
             )
+        if self.model is None and (self.adapter is not None or self.revision is not None):
+            option = "--lvlm-adapter" if self.adapter is not None else "--lvlm-revision"
+            raise UsageError(f"{option} belongs to a model: name it with --lvlm-model.")
         if self.max_new_tokens < 1:
             raise UsageError(
                 f"--lvlm-max-new-tokens {self.max_new_tokens} records nothing; give at least 1."

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lvlm_audit.audit.conclude import conclude, findings, selected
-from lvlm_audit.audit.gather import choose_probes, gather, open_subject
+from lvlm_audit.audit.gather import choose_probes, gather, open_subject, without_eyes
 from lvlm_audit.audit.maps import feature_maps
 from lvlm_audit.audit.modes import Mode, ScalingName, mode_name
 from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
@@ -25,6 +25,9 @@ from lvlm_audit.traces.trace import DivergenceName, PairedTrace, Trace
 DEMO_NOTE = (
     "The demo model was audited: a small LLaVA around SmolLM2-135M-Instruct (dequantised 4-bit) that "
     "knows drawn scenes only. Name your own model with --lvlm-model."
+)
+BLIND_NOTE = (
+    "This checkpoint is a language model without image input: it could not be asked otherwise. "
 )
 
 
@@ -89,6 +92,9 @@ def audit_model(
         LvlmAuditError: whatever stands in the way; the message says what to do.
     """
     checkpoint, is_demo = open_subject(settings)
+    blind = without_eyes(settings, checkpoint)
+    if blind:
+        settings = dataclasses.replace(settings, control="text-only")
     probes = choose_probes(settings, is_demo)
     needs = plan(suite.checks, settings.lens, compare_llm=settings.compare_llm)
     needs = with_paper_index(needs, suite.checks, settings.mode)
@@ -108,7 +114,8 @@ def audit_model(
         note=" ".join(filter(None, (DEMO_NOTE if is_demo else "", given_note(evidence.traces)))),
         answers=_answers(evidence.traces),
         control=settings.control or "",
-        control_note=EXPECTATIONS[settings.control] if settings.control else "",
+        control_note=(BLIND_NOTE if blind else "")
+        + (EXPECTATIONS[settings.control] if settings.control else ""),
         **gathered.subject,
     )
     return Judged(

@@ -6,12 +6,18 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from lvlm_audit.errors import ModelNotFound
+from lvlm_audit.errors import LvlmAuditError, ModelNotFound, UsageError
+from lvlm_audit.models.formats import (
+    ADAPTER_CONFIG,
+    check_adapter,
+    not_a_checkpoint,
+    not_a_folder,
+)
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
@@ -75,7 +81,8 @@ class Checkpoint:
         path: the folder, for kind "folder".
         hub_id: "owner/name", for kind "hub".
         snapshot: the folder of a hub checkpoint in the local cache, or None if it is not there.
-        revision: the commit of that snapshot.
+        revision: branch, tag or commit that was asked for; None: the hub's main branch.
+        adapter: folder of a PEFT adapter that goes over the weights, or None.
     """
 
     name: str
@@ -84,6 +91,7 @@ class Checkpoint:
     hub_id: str | None = None
     snapshot: Path | None = None
     revision: str | None = None
+    adapter: Path | None = None
 
     @property
     def source(self) -> str:
@@ -95,57 +103,134 @@ class Checkpoint:
         """Where the files lie on this machine, if they do."""
         return self.path or self.snapshot
 
+    @property
+    def commit(self) -> str | None:
+        """The commit of a hub checkpoint that lies here."""
+        return None if self.snapshot is None else self.snapshot.name
 
-def resolve(name: str) -> Checkpoint:
+    def described(self) -> str:
+        """Hub id or folder name, with revision and adapter, as a document names it."""
+        name = self.hub_id or Path(self.source).name
+        version = f"@{self.revision}" if self.revision is not None else ""
+        over = f" + {self.adapter.name}" if self.adapter is not None else ""
+        return f"{name}{version}{over}"
+
+    def located(self) -> Checkpoint:
+        """The same, looked for anew: a hub checkpoint may have been fetched meanwhile."""
+        snapshot = self.snapshot
+        if self.hub_id is not None and snapshot is None:
+            snapshot = _cached_snapshot(self.hub_id, self.revision)
+        return replace(self, snapshot=snapshot)
+
+
+def resolve(
+    name: str, *, revision: str | None = None, adapter: str | Path | None = None
+) -> Checkpoint:
     """Understands a model's name: a folder if there is one, then an alias, then a hub id.
+
+    A folder that holds a PEFT adapter alone stands for its base with the adapter over it, if the base
+    that it names lies on this machine.
+
+    Args:
+        name: of the model.
+        revision: branch, tag or commit of a hub model.
+        adapter: folder of a PEFT adapter that goes over it.
 
     Raises:
         ModelNotFound: none of these, or a folder that is no checkpoint. The message says what is
             missing, or which aliases come near.
+        UnsupportedModel: a checkpoint in a format that is not read, with what to do about it.
+        UsageError: a revision of something that is not on the hub.
     """
     if not name.strip():
         raise ModelNotFound(
             "the model's name is empty. Give a checkpoint folder, a hub id or an alias."
         )
+    over = None if adapter is None else Path(adapter).expanduser()
+    if over is not None:
+        check_adapter(str(adapter), over)
+        over = over.resolve()
     path = Path(name).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelNotFound(
-                f"folder {name!r} is not a checkpoint: it has no config.json. Give the folder that "
-                f"save_pretrained() wrote, with config.json, *.safetensors and the processor's files."
-            )
-        return Checkpoint(name, "folder", path=path.resolve())
+        return _folder(name, path, revision, over)
     hub_id = ALIASES.get(name.lower())
     if hub_id is None and _HUB_ID.fullmatch(name) and not name.startswith((".", "~")):
         hub_id = name
     if hub_id is None:
-        raise ModelNotFound(_unknown(name, path))
-    snapshot = _cached_snapshot(hub_id)
+        raise _unknown(name, path)
+    snapshot = _cached_snapshot(hub_id, revision)
     return Checkpoint(
-        name,
-        "hub",
-        hub_id=hub_id,
-        snapshot=snapshot,
-        revision=None if snapshot is None else snapshot.name,
+        name, "hub", hub_id=hub_id, snapshot=snapshot, revision=revision, adapter=over
     )
 
 
-def _unknown(name: str, path: Path) -> str:
+def _folder(name: str, path: Path, revision: str | None, adapter: Path | None) -> Checkpoint:
+    is_model = (path / "config.json").is_file()
+    if (path / ADAPTER_CONFIG).is_file():
+        if is_model:
+            # transformers would follow the adapter's base instead of the model that lies here.
+            raise UsageError(
+                f"folder {name!r} holds a model (config.json) and an adapter ({ADAPTER_CONFIG}). Move the "
+                f"adapter's files to a folder of their own, and give both: --lvlm-model and "
+                f"--lvlm-adapter."
+            )
+        return _adapted_base(name, path, revision, adapter)
+    if not is_model:
+        raise not_a_checkpoint(name, path)
+    if revision is not None:
+        raise UsageError(
+            f"--lvlm-revision {revision!r} is for models on the hub; {name!r} is a folder, which holds "
+            f"one version. Drop the option, or give the hub id."
+        )
+    return Checkpoint(name, "folder", path=path.resolve(), adapter=adapter)
+
+
+def _adapted_base(name: str, path: Path, revision: str | None, adapter: Path | None) -> Checkpoint:
+    if adapter is not None:
+        raise UsageError(
+            f"--lvlm-model {name!r} is itself an adapter, and --lvlm-adapter names another. Give the base "
+            f"model as --lvlm-model."
+        )
+    config = check_adapter(name, path)
+    base, trained_on = config.get("base_model_name_or_path"), config.get("revision")
+    what = f"{name!r} is an adapter, not a whole model"
+    if not isinstance(base, str) or not base.strip():
+        raise ModelNotFound(
+            f"{what}, and does not name its base. Give both: --lvlm-model BASE --lvlm-adapter {name!r}."
+        )
+    named = revision or (trained_on if isinstance(trained_on, str) else None)
+    try:
+        found = resolve(base, revision=named)
+    except LvlmAuditError as error:
+        raise ModelNotFound(
+            f"{what}, and its base {base!r} cannot be used from here ({error}) Give both: --lvlm-model "
+            f"BASE --lvlm-adapter {name!r}."
+        ) from error
+    if found.folder is None:
+        # Only a model that was named on the command line is fetched.
+        raise ModelNotFound(
+            f"{what}, and its base {base!r} is not on this machine. To fetch it, give both: --lvlm-model "
+            f"{base} --lvlm-adapter {name!r}."
+        )
+    return replace(found, name=name, adapter=path.resolve())
+
+
+def _unknown(name: str, path: Path) -> LvlmAuditError:
     if path.is_file():
-        return f"{name!r} is a file. Give the checkpoint's folder."
+        return not_a_folder(name, path)
     if os.sep in name or name.startswith((".", "~")):
-        return f"there is no folder {name!r}. Check the path."
+        return ModelNotFound(f"there is no folder {name!r}. Check the path.")
     near = difflib.get_close_matches(name.lower(), ALIASES, n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
-    return (
+    return ModelNotFound(
         f"no model {name!r}: it is neither a folder, nor an alias, nor of the form owner/name.{hint} "
         f"`lvlm-audit models` lists the aliases."
     )
 
 
-def _cached_snapshot(hub_id: str) -> Path | None:
-    """The newest complete snapshot in the local hub cache, without asking the network."""
+def _cached_snapshot(hub_id: str, revision: str | None) -> Path | None:
+    """The newest snapshot in the local hub cache, or a revision's, without asking the network."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(hub_id, "config.json")
+    found = try_to_load_from_cache(hub_id, "config.json", revision=revision)
     return Path(found).parent if isinstance(found, str) else None

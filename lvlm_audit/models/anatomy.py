@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.after_head import find_after_head
 from lvlm_audit.models.chain import find_chain
+from lvlm_audit.models.quantised import in_full, is_quantised
 from lvlm_audit.models.rest import Rest
 from lvlm_audit.models.streams import ONE_STREAM, Streams, find_streams
 from lvlm_audit.models.structure import (
@@ -78,15 +79,27 @@ class Anatomy:
 
     @property
     def weight(self) -> Tensor:
-        """[V, d] of the head."""
-        weight = self.head.weight
-        assert isinstance(weight, Tensor)
+        """[V, d] of the head; a quantised one's numbers in full, made anew each time."""
+        weight = in_full(self._stored)
+        assert weight is not None
         return weight[: self.words]
 
     @property
     def vocabulary(self) -> int:
         """V, words that the model gives logits of."""
-        return int(self.weight.shape[0])
+        rows = int(self._stored.shape[0])
+        return rows if self.words is None else min(rows, self.words)
+
+    @property
+    def head_quantised(self) -> bool:
+        """The head's weights are stored as something else than the numbers that they stand for."""
+        return is_quantised(self._stored)
+
+    @property
+    def _stored(self) -> Tensor:
+        weight = self.head.weight
+        assert isinstance(weight, Tensor)
+        return weight
 
     @property
     def bias(self) -> Tensor | None:
@@ -128,10 +141,10 @@ class Anatomy:
             found.append(f"logits soft-capped at {self.soft_cap:g}")
         if self.barred:
             found.append(f"{len(self.barred)} words barred")
-        weight = self.head.weight
-        assert isinstance(weight, Tensor)
-        if len(weight) != self.vocabulary:
-            found.append(f"head's last {len(weight) - self.vocabulary} rows unused")
+        if self.head_quantised:
+            found.append(f"head quantised ({type(self._stored).__name__})")
+        if len(self._stored) != self.vocabulary:
+            found.append(f"head's last {len(self._stored) - self.vocabulary} rows unused")
         return tuple(found)
 
     def describe(self) -> str:
@@ -203,4 +216,9 @@ def _tied(model: Any, weight: Tensor) -> bool:
     except NotImplementedError:
         return False
     own = getattr(embeddings, "weight", None)
-    return isinstance(own, Tensor) and own.data_ptr() == weight.data_ptr()
+    if own is weight:
+        return True
+    # A quantised tensor is made of several and has no place in memory of its own.
+    if not isinstance(own, Tensor) or is_quantised(own) or is_quantised(weight):
+        return False
+    return own.data_ptr() == weight.data_ptr()

@@ -166,7 +166,8 @@ def _text_only(tokenizer: Any, probes: Sequence[Probe]) -> Mapping[str, Any]:
         if probe.image is not None:
             raise UnsupportedModel(
                 f"the processor takes no images, but probe {probe.id!r} has one: this is a text-only "
-                f"model. Audit a vision-language checkpoint."
+                f"model. Ask it without images (--lvlm-control text-only), or audit a vision-language "
+                f"checkpoint."
             )
     texts = [probe.prompt for probe in probes]
     templated = getattr(tokenizer, "chat_template", None) is not None

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.proof import Proof
+from lvlm_audit.models.quantised import quantised_by
+
+_NOTHING = object()
 
 
 def diagnose(hooked: HookedModel) -> tuple[tuple[str, str], ...]:
@@ -17,7 +22,8 @@ def diagnose(hooked: HookedModel) -> tuple[tuple[str, str], ...]:
     return (
         ("model", hooked.name),
         ("architecture", f"{type(model).__name__} (model type {model.config.model_type})"),
-        ("weights", f"{hooked.dtype} on {hooked.device}"),
+        ("weights", _weights(hooked)),
+        *(("adapter", text) for text in _adapters(model)),
         ("blocks", f"{hooked.blocks} at {anatomy.paths['blocks']}"),
         ("before the head", anatomy.paths["norm"] or "nothing"),
         ("head", f"{anatomy.paths['head']}, {anatomy.vocabulary} x {anatomy.width}, {tied}"),
@@ -26,6 +32,23 @@ def diagnose(hooked: HookedModel) -> tuple[tuple[str, str], ...]:
         ("processor", _processor(hooked)),
         ("image tokens", _image_tokens(hooked)),
     )
+
+
+def _weights(hooked: HookedModel) -> str:
+    method = quantised_by(hooked.model.config)
+    places = getattr(hooked.model, "hf_device_map", None) or {}
+    spread = sorted(set(map(str, places.values())))
+    quantised = f", quantised by {method}" if method is not None else ""
+    where = f"spread over {', '.join(spread)}" if len(spread) > 1 else f"on {hooked.device}"
+    return f"{hooked.dtype}{quantised} {where}"
+
+
+def _adapters(model: Any) -> list[str]:
+    found = getattr(model, "peft_config", None) or {}
+    return [
+        f"{config.peft_type.value}, trained on {config.base_model_name_or_path!r}"
+        for config in found.values()
+    ]
 
 
 def _proof(proof: Proof) -> str:
@@ -44,7 +67,15 @@ def _processor(hooked: HookedModel) -> str:
     if hooked.processor is None:
         return "none: it can be asked prepared probes only"
     template = getattr(hooked.processor, "chat_template", None)
-    return f"{type(hooked.processor).__name__}, {'with' if template else 'without'} a chat template"
+    blind = ", no images" if hooked.processor is hooked.tokenizer else ""
+    videos = getattr(hooked.processor, "video_processor", _NOTHING)
+    without = (
+        ", opened without its video part (torchvision is not installed)" if videos is None else ""
+    )
+    return (
+        f"{type(hooked.processor).__name__}{blind}, {'with' if template else 'without'} a chat template"
+        f"{without}"
+    )
 
 
 def _image_tokens(hooked: HookedModel) -> str:

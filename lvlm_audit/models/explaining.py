@@ -17,8 +17,10 @@ def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
 
+    version = "" if checkpoint.revision is None else f" revision {checkpoint.revision!r}"
     name, said = checkpoint.name, first_line(error)
     if "trust_remote_code" in str(error):
         return UnsupportedModel(
@@ -36,11 +38,16 @@ def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
             f"the hub has no model {checkpoint.source!r}, or it is private. Check the name; for a "
             f"private one log in (`hf auth login`)."
         )
+    if any(isinstance(e, RevisionNotFoundError) for e in chain):
+        return ModelNotFound(
+            f"the hub has no{version} of {checkpoint.source!r}. Check --lvlm-revision: a branch, a tag or a "
+            f"whole commit id."
+        )
     hub = (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, ConnectionError)
     if checkpoint.kind == "hub" and any(isinstance(e, hub) for e in chain):
         return ModelNotFound(
-            f"{checkpoint.source!r} is not on this machine and could not be fetched from the hub: {said} "
-            f"Check the connection, or give a local folder."
+            f"{checkpoint.source!r}{version} is not on this machine and could not be fetched from the hub: "
+            f"{said} Check the connection{' and the revision' if version else ''}, or give a local folder."
         )
     folder = checkpoint.folder
     seen = _model_type(folder) if folder is not None else None

@@ -66,7 +66,8 @@ class HookedModel:
         self.tokenizer = tokenizer_of(processor)
         self.name = name or getattr(model, "name_or_path", "") or type(model).__name__
         self._sample = sample
-        self._was_training = bool(model.training)
+        # Each part for itself: a frozen tower may be in evaluation mode while the rest trains.
+        self._training = [(module, module.training) for module in model.modules()]
         model.eval()
         self.image_token_ids = image_token_ids(model, processor)
         self.image_feature_id = image_feature_id(model)
@@ -112,8 +113,9 @@ class HookedModel:
     @property
     def device(self) -> torch.device:
         """Where inputs have to go."""
-        device: torch.device = self.model.device
-        return device
+        # The first weights of a spread model may be out of memory, on no device at all.
+        here = (p.device for p in self.model.parameters() if not p.is_meta)
+        return next(here, torch.device("cpu"))
 
     def inputs(
         self, probes: Sequence[Probe], continuations: Sequence[Sequence[int]] | None = None
@@ -188,7 +190,8 @@ class HookedModel:
 
     def close(self) -> None:
         """Gives the model back as it came."""
-        self.model.train(self._was_training)
+        for module, training in self._training:
+            module.training = training
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ from pathlib import Path
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.errors import ModelNotFound
 from lvlm_audit.models.aliases import Checkpoint
+from lvlm_audit.models.formats import read_json
 
 # Everything that from_pretrained() may read. Python is in it for checkpoints with their own code.
 _RELEVANT = frozenset(
@@ -27,7 +28,7 @@ _CHUNK = 1 << 22
 
 
 def fingerprint(checkpoint: Checkpoint) -> str:
-    """SHA-256 over the names and contents of a checkpoint's files, hexadecimal.
+    """SHA-256 over the names and contents of a checkpoint's files, its adapter's included; hexadecimal.
 
     A hub checkpoint that is not in the local cache has no content yet: its name is the key, marked as
     such, and the key changes once it is downloaded.
@@ -35,21 +36,34 @@ def fingerprint(checkpoint: Checkpoint) -> str:
     Raises:
         ModelNotFound: a file cannot be read.
     """
-    folder = checkpoint.folder
+    folder, adapter = checkpoint.folder, checkpoint.adapter
     if folder is None:
-        return "hub:" + hashlib.sha256(str(checkpoint.hub_id).encode()).hexdigest()
+        named = f"{checkpoint.hub_id}\0{checkpoint.revision or ''}\0{adapter or ''}"
+        return "hub:" + hashlib.sha256(named.encode()).hexdigest()
     known = _Remembered(cache_dir() / "digests.json")
     total = hashlib.sha256()
-    for path in _files(folder):
-        try:
-            digest = _digest(path, known)
-        except OSError as error:
-            raise ModelNotFound(
-                f"cannot read {str(path)!r} of model {checkpoint.name!r}: {error.strerror or error}."
-            ) from error
-        total.update(f"{path.relative_to(folder).as_posix()}\0{digest}\n".encode())
+    places = [("", folder), *([("adapter/", adapter)] if adapter is not None else [])]
+    for part, place in places:
+        for path in _files(place):
+            try:
+                digest = _digest(path, known)
+            except OSError as error:
+                raise ModelNotFound(
+                    f"cannot read {str(path)!r} of model {checkpoint.name!r}: "
+                    f"{error.strerror or error}."
+                ) from error
+            total.update(f"{part}{path.relative_to(place).as_posix()}\0{digest}\n".encode())
     known.write()
     return total.hexdigest()
+
+
+def packages_of(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Packages beside torch and transformers that take part in what such a checkpoint computes."""
+    config = read_json(checkpoint.folder / "config.json") if checkpoint.folder is not None else None
+    quantised = (config or {}).get("quantization_config")
+    method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+    found = ["peft"] if checkpoint.adapter is not None else []
+    return (*found, method) if isinstance(method, str) else tuple(found)
 
 
 def _files(folder: Path) -> list[Path]:

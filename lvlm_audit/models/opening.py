@@ -9,12 +9,12 @@ import torch
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.models.aliases import Checkpoint, resolve
-from lvlm_audit.models.explaining import first_line
-from lvlm_audit.models.formats import check_format
+from lvlm_audit.models.formats import check_weights
 from lvlm_audit.models.hooked import HookedModel
-from lvlm_audit.models.processors import read_processor
+from lvlm_audit.models.placing import Memory, device_named
+from lvlm_audit.models.processors import read_processor, read_tokenizer
 from lvlm_audit.models.quiet import quiet
-from lvlm_audit.models.weights import check_finite, read_config, read_model
+from lvlm_audit.models.weights import model_class, read_config, read_model
 from lvlm_audit.probes.probe import Probe
 
 _DTYPES = {
@@ -33,39 +33,62 @@ def load(
     device: str | None = None,
     dtype: str | None = None,
     trust_remote_code: bool = False,
+    revision: str | None = None,
+    adapter: str | Path | None = None,
+    max_memory: Memory | None = None,
 ) -> HookedModel:
-    """Opens a vision-language checkpoint and proves that the lens can read it.
+    """Opens a checkpoint and proves that the lens can read it.
+
+    A decoder without eyes is opened with its tokenizer; it can be asked text alone.
 
     Args:
         name: a checkpoint folder, a hub id, or an alias (`lvlm_audit.models.aliases`).
-        device: "cpu", "cuda", "cuda:1", "mps"; None or "auto" takes the fastest there is.
+        device: "cpu", "cuda", "cuda:1", "mps"; None or "auto" takes the fastest there is; "map" spreads
+            the blocks over all accelerators, main memory and disk (needs accelerate).
         dtype: "float32", "bfloat16" or "float16"; None or "auto" takes the checkpoint's own.
         trust_remote_code: run Python code that the checkpoint brings.
+        revision: branch, tag or commit of a hub model.
+        adapter: folder of a PEFT adapter that goes over the weights (needs peft).
+        max_memory: with "map", the most that each device may hold, as accelerate has it: {0: "20GiB"}.
 
     Raises:
         ModelNotFound: no such folder, alias or hub checkpoint, or it cannot be downloaded.
-        UnsupportedModel: not a vision-language model that transformers knows, no safetensors weights,
-            remote code without leave, or an inside that the lens does not read.
-        ModelBroken: missing or non-finite weights.
-        UsageError: no such device or dtype.
+        UnsupportedModel: not a model that transformers knows, no safetensors weights, an adapter of
+            another base, remote code without leave, or an inside that the lens does not read.
+        ModelBroken: missing, cut short or non-finite weights.
+        UsageError: no such device or dtype; a package that is wanted for what was asked is missing.
     """
-    checkpoint = name if isinstance(name, Checkpoint) else resolve(str(name))
-    where = _device(device)
+    if not isinstance(name, Checkpoint):
+        checkpoint = resolve(str(name), revision=revision, adapter=adapter)
+    elif revision is None and adapter is None:
+        checkpoint = name
+    else:
+        raise UsageError(
+            "a resolved Checkpoint has its revision and adapter already; drop them here."
+        )
+    if max_memory is not None and device != "map":
+        raise UsageError('max_memory bounds how a model is spread: it needs device="map".')
+    where = device_named(device)
     wanted = _dtype(dtype)
     if checkpoint.folder is not None:
-        check_format(checkpoint, checkpoint.folder)
+        check_weights(checkpoint.name, checkpoint.folder, complete=checkpoint.kind == "folder")
     with quiet():
-        config = read_config(checkpoint, trust_remote_code)
-        model = read_model(checkpoint, config, wanted, trust_remote_code)
-        processor = read_processor(checkpoint, trust_remote_code=trust_remote_code)
-        check_finite(model, checkpoint)
-        try:
-            model.to(where)
-        except (RuntimeError, torch.OutOfMemoryError) as error:
-            raise UsageError(
-                f"model {checkpoint.name!r} cannot be moved to {where}: {first_line(error)} "
-                f"Try --lvlm-device cpu or a 16-bit --lvlm-dtype."
-            ) from error
+        config = read_config(checkpoint, trust_remote_code=trust_remote_code)
+        kind = model_class(checkpoint, config, trust_remote_code=trust_remote_code)
+        model = read_model(
+            checkpoint,
+            config,
+            kind,
+            dtype=wanted,
+            device=where,
+            spread=device == "map",
+            memory=max_memory,
+            trust_remote_code=trust_remote_code,
+        )
+        if kind.__name__ == "AutoModelForCausalLM":
+            processor = read_tokenizer(checkpoint, trust_remote_code=trust_remote_code)
+        else:
+            processor = read_processor(checkpoint, config, trust_remote_code=trust_remote_code)
         return HookedModel(model, processor, name=checkpoint.name)
 
 
@@ -88,21 +111,6 @@ def hook(
     """
     with quiet():
         return HookedModel(model, processor, name=name, sample=sample)
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None or name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(
-            f"device {name!r} cannot be used here: {first_line(error)} Use cpu, cuda, cuda:N or mps."
-        ) from error
-    return device
 
 
 def _dtype(name: str | None) -> torch.dtype | str:

@@ -1,4 +1,8 @@
-"""Processors: the part of a checkpoint that turns image and text into tensors."""
+"""Processors: the part of a checkpoint that turns image and text into tensors.
+
+transformers reads images with Pillow, but a processor that could also take videos insists on torchvision.
+Where that is not installed, such a processor is opened without its video part, which no probe needs.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,37 @@ from typing import Any
 from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.explaining import first_line
+from lvlm_audit.models.formats import read_json
+
+_NAMED_IN = (
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "tokenizer_config.json",
+    "config.json",
+)
+"""Files in which checkpoints of different age name their processor's class, as transformers asks them."""
 
 
-def read_processor(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
-    """The checkpoint's processor.
+def read_processor(checkpoint: Checkpoint, config: Any, *, trust_remote_code: bool) -> Any:
+    """The checkpoint's processor, without its video part where that cannot be had.
 
     Raises:
         UnsupportedModel: it cannot be opened, or takes no images.
     """
     from transformers import AutoProcessor
 
+    how: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if checkpoint.revision is not None:
+        how["revision"] = checkpoint.revision
     try:
-        processor = AutoProcessor.from_pretrained(
-            checkpoint.source, trust_remote_code=trust_remote_code
-        )
+        processor = AutoProcessor.from_pretrained(checkpoint.source, **how)
     except Exception as error:
-        raise UnsupportedModel(
-            f"the processor of {checkpoint.name!r} cannot be opened: {first_line(error)} "
-            f"{_hint(error)}"
-        ) from error
+        processor = _images_only(checkpoint, config, how)
+        if processor is None:
+            raise UnsupportedModel(
+                f"the processor of {checkpoint.name!r} cannot be opened: {first_line(error)} {_hint(error)}"
+            ) from error
     if getattr(processor, "tokenizer", None) is None or (
         getattr(processor, "image_processor", None) is None
     ):
@@ -36,12 +52,93 @@ def read_processor(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
     return processor
 
 
+def read_tokenizer(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
+    """The tokenizer of a decoder without eyes.
+
+    Raises:
+        UnsupportedModel: it cannot be opened.
+    """
+    from transformers import AutoTokenizer
+
+    named = {} if checkpoint.revision is None else {"revision": checkpoint.revision}
+    try:
+        return AutoTokenizer.from_pretrained(
+            checkpoint.source, trust_remote_code=trust_remote_code, **named
+        )
+    except Exception as error:
+        raise UnsupportedModel(
+            f"the tokenizer of {checkpoint.name!r} cannot be opened: {first_line(error)} Save it into the "
+            f"same folder (tokenizer.save_pretrained)."
+        ) from error
+
+
+def _images_only(checkpoint: Checkpoint, config: Any, how: dict[str, Any]) -> Any:
+    """The processor without its video part; None where that is not what stands in the way."""
+    from transformers.utils.import_utils import is_torchvision_available
+
+    kind = _class_of(checkpoint.located(), config)
+    if is_torchvision_available() or kind is None:
+        return None
+    if "video_processor" not in kind.get_attributes():
+        return None
+    try:
+        return without_video(kind).from_pretrained(checkpoint.source, **how)
+    except Exception:
+        # What stood in the way at first is what has to be told.
+        return None
+
+
+def without_video(kind: Any) -> Any:
+    """A processor class that is `kind`, opened with nothing where its video processor belongs."""
+
+    def parts(cls: Any) -> list[str]:
+        return [name for name in kind.get_attributes() if name != "video_processor"]
+
+    reader: Any = type(kind.__name__, (kind,), {"get_attributes": classmethod(parts)})
+
+    def arguments(cls: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        made = iter(reader._get_arguments_from_pretrained(*args, **kwargs))
+        return [None if name == "video_processor" else next(made) for name in cls.get_attributes()]
+
+    def checked(self: Any, name: str, argument: Any) -> Any:
+        if name == "video_processor" and argument is None:
+            return None
+        return kind.check_argument_for_proper_class(self, name, argument)
+
+    return type(
+        kind.__name__,
+        (kind,),
+        {
+            "__doc__": kind.__doc__,
+            "__module__": kind.__module__,
+            "_get_arguments_from_pretrained": classmethod(arguments),
+            "check_argument_for_proper_class": checked,
+        },
+    )
+
+
+def _class_of(checkpoint: Checkpoint, config: Any) -> Any:
+    """The class that transformers would take; None where it is none of transformers' own."""
+    import transformers
+
+    folder = checkpoint.folder
+    for name in _NAMED_IN if folder is not None else ():
+        stated = (read_json(folder / name) or {}).get("processor_class") if folder else None
+        if isinstance(stated, str):
+            found = getattr(transformers, stated, None)
+            return found if isinstance(found, type) else None
+    mapping = transformers.models.auto.processing_auto.PROCESSOR_MAPPING
+    return mapping.get(type(config), None)
+
+
 def _hint(error: Exception) -> str:
     from transformers.utils.import_utils import is_torchvision_available
 
-    # transformers reads images with Pillow, but any processor that could also take videos needs more,
-    # and says so in words that help nobody ("VIDEO_PROCESSOR_MAPPING has no attribute ...").
+    # transformers says so in words that help nobody ("VIDEO_PROCESSOR_MAPPING has no attribute ...").
     said = str(error).lower()
     if not is_torchvision_available() and ("video" in said or "torchvision" in said):
-        return "This family's processor also handles videos and needs torchvision: install it."
+        return (
+            "This family's processor also handles videos, cannot be opened without that part, and needs "
+            "torchvision for it: install it."
+        )
     return "Save the model's processor into the same folder (processor.save_pretrained)."

@@ -103,8 +103,7 @@ def prove(model: Any, anatomy: Anatomy, inputs: Mapping[str, Any], *, asked: str
             f"the lens at the last state of {name} does not give the model's own logits ({asked}): "
             f"largest difference {difference:.4g} in logits and {logs:.4g} in log-probabilities, where "
             f"logits reach {scale:.4g} and {model.dtype} explains {bound * scale:.4g}. Found: "
-            f"{anatomy.describe()}. Something after the last block is not understood; please report "
-            f"the architecture."
+            f"{anatomy.describe()}. {_remedy(anatomy)}"
         )
     return Proof(
         asked=asked,
@@ -113,6 +112,15 @@ def prove(model: Any, anatomy: Anatomy, inputs: Mapping[str, Any], *, asked: str
         largest_logit=scale,
         state_difference=_compare_states(model, anatomy, seen, normed, reported, asked),
     )
+
+
+def _remedy(anatomy: Anatomy) -> str:
+    if anatomy.head_quantised:
+        return (
+            "The head is quantised and rounds its inputs too, so that its weights alone do not give its "
+            "logits. Quantise again and leave the head out."
+        )
+    return "Something after the last block is not understood; please report the architecture."
 
 
 def _reported(output: Any, anatomy: Anatomy, positions: int) -> tuple[Tensor, ...] | None:

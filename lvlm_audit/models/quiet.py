@@ -8,6 +8,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_TALKATIVE = ("accelerate", "bitsandbytes", "peft", "torchao", "torch.utils._pytree")
+"""Loggers of packages that come along: missing kernels, weights that lie on disk, deprecations."""
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -20,6 +23,10 @@ def quiet() -> Iterator[None]:
     )
     from transformers.utils import logging as transformers_logging
 
+    others = {name: logging.getLogger(name) for name in _TALKATIVE}
+    levels = {name: logger.level for name, logger in others.items()}
+    for logger in others.values():
+        logger.setLevel(logging.ERROR)
     level, hub_level = transformers_logging.get_verbosity(), hub_logging.get_verbosity()
     bars, hub_bars = (
         transformers_logging.is_progress_bar_enabled(),
@@ -36,6 +43,8 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        for name, logger in others.items():
+            logger.setLevel(levels[name])
         transformers_logging.set_verbosity(level)
         hub_logging.set_verbosity(hub_level)
         if bars:

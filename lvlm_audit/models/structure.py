@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lvlm_audit.errors import CannotRun, UnsupportedModel
 from lvlm_audit.models.hooks import hooks_restored
+from lvlm_audit.models.quantised import in_full
 
 _DEPTHS = ("num_hidden_layers", "num_decoder_layers", "decoder_layers", "num_layers", "n_layers")
 """Configuration keys under which decoders declare how many blocks they have."""
@@ -137,10 +138,16 @@ def find_head(model: Any, calls: Calls) -> nn.Module:
         )
     weight = head.weight
     assert isinstance(weight, Tensor)
-    if not weight.is_floating_point():
+    if weight.is_meta:
         raise UnsupportedModel(
-            f"the head of {class_name(model)} is quantised ({weight.dtype}); the lens needs its weights. "
-            f"Load the model with an unquantised head."
+            f"the head of {class_name(model)} was moved out of memory, and the lens needs its weights. "
+            f"Allow the main device more memory (max_memory), or use a 16-bit dtype."
+        )
+    if in_full(weight) is None:
+        raise UnsupportedModel(
+            f"the head of {class_name(model)} is quantised ({type(weight).__name__}, {weight.dtype}) in a "
+            f"way that does not give its weights back; the lens needs them. Quantise again and leave the "
+            f"head out (bitsandbytes: llm_int8_skip_modules=['lm_head'])."
         )
     return head
 

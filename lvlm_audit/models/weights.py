@@ -2,53 +2,160 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from typing import Any
 
 import torch
 
-from lvlm_audit.errors import ModelBroken, UnsupportedModel
+from lvlm_audit.errors import ModelBroken, UnsupportedModel, UsageError
 from lvlm_audit.models.aliases import Checkpoint
-from lvlm_audit.models.explaining import explained
+from lvlm_audit.models.explaining import explained, first_line
+from lvlm_audit.models.finetuned import put_over
+from lvlm_audit.models.formats import check_config
+from lvlm_audit.models.placing import Memory, device_map
+from lvlm_audit.models.quantised import in_full, quantised_by
 
 
-def read_config(checkpoint: Checkpoint, trust_remote_code: bool) -> Any:
-    from transformers import AutoConfig, AutoModelForImageTextToText
+def read_config(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
+    """The checkpoint's configuration.
 
+    Raises:
+        ModelNotFound: it is not there, or cannot be fetched.
+        UnsupportedModel: transformers does not know it, or it is known to be something else.
+    """
+    from transformers import AutoConfig, PreTrainedConfig
+
+    named = {} if checkpoint.revision is None else {"revision": checkpoint.revision}
     try:
-        config = AutoConfig.from_pretrained(checkpoint.source, trust_remote_code=trust_remote_code)
+        raw, _ = PreTrainedConfig.get_config_dict(checkpoint.source, **named)
     except Exception as error:
         raise explained(checkpoint, error) from error
-    if type(config) not in AutoModelForImageTextToText._model_mapping:
-        remote = (getattr(config, "auto_map", None) or {}).get("AutoModelForImageTextToText")
-        if remote is None or not trust_remote_code:
-            architectures = ", ".join(getattr(config, "architectures", None) or ["none stated"])
-            raise UnsupportedModel(
-                f"{checkpoint.name!r} is not a vision-language model that transformers can open: "
-                f"model_type {config.model_type!r}, architectures {architectures}. Give a checkpoint "
-                f"whose model answers questions about images (`lvlm-audit models` lists common ones)."
-            )
-    return config
+    check_config(checkpoint.name, raw)
+    try:
+        return AutoConfig.from_pretrained(
+            checkpoint.source, trust_remote_code=trust_remote_code, **named
+        )
+    except Exception as error:
+        raise explained(checkpoint, error) from error
+
+
+def model_class(checkpoint: Checkpoint, config: Any, *, trust_remote_code: bool) -> Any:
+    """The Auto class that opens it: of vision-language models, else of decoders without eyes.
+
+    Raises:
+        UnsupportedModel: it is neither.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    remote = (getattr(config, "auto_map", None) or {}) if trust_remote_code else {}
+    kinds: tuple[Any, ...] = (AutoModelForImageTextToText, AutoModelForCausalLM)
+    stated = getattr(config, "architectures", None) or []
+    # Encoders that fill gaps have decoder classes too, and would see the words that they are to emit.
+    if stated and all(name.endswith("ForMaskedLM") for name in stated):
+        kinds = ()
+    for kind in kinds:
+        if type(config) in kind._model_mapping or kind.__name__ in remote:
+            return kind
+    architectures = ", ".join(stated or ["none stated"])
+    raise UnsupportedModel(
+        f"{checkpoint.name!r} is neither a vision-language model nor a decoder that transformers can open: "
+        f"model_type {config.model_type!r}, architectures {architectures}. Give a checkpoint whose model "
+        f"answers questions (`lvlm-audit models` lists common ones)."
+    )
 
 
 def read_model(
-    checkpoint: Checkpoint, config: Any, dtype: torch.dtype | str, trust_remote_code: bool
+    checkpoint: Checkpoint,
+    config: Any,
+    kind: Any,
+    *,
+    dtype: torch.dtype | str,
+    device: torch.device,
+    spread: bool,
+    memory: Memory | None,
+    trust_remote_code: bool,
 ) -> Any:
-    from transformers import AutoModelForImageTextToText
+    """The model with its weights where they belong, complete and finite, its adapter over them.
 
+    Args:
+        checkpoint: to be opened.
+        config: its configuration.
+        kind: the Auto class that opens it.
+        dtype: of the weights; "auto" for the checkpoint's own.
+        device: where it goes.
+        spread: over all devices instead (`models.placing`).
+        memory: bounds of that.
+        trust_remote_code: run code that comes with the checkpoint.
+
+    Raises:
+        ModelNotFound, UnsupportedModel, ModelBroken, UsageError: as `models.opening.load`.
+    """
+    how: dict[str, Any] = {}
+    offloaded = None
+    if checkpoint.revision is not None:
+        how["revision"] = checkpoint.revision
+    if spread:
+        offloaded = tempfile.mkdtemp(prefix="lvlm-audit-")
+        places = _places(checkpoint, config, kind, dtype, memory, trust_remote_code)
+        how |= {"device_map": places, "offload_folder": offloaded}
+        if memory is not None and places == "auto":
+            how["max_memory"] = dict(memory)
+    elif quantised_by(config) is not None and device.type != "cpu":
+        # Quantised weights are laid out for the device that they are read to, and some cannot move.
+        how["device_map"] = {"": device}
     try:
-        opened: Any = AutoModelForImageTextToText.from_pretrained(
+        opened: Any = kind.from_pretrained(
             checkpoint.source,
             config=config,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
+            **how,
         )
         model, info = opened
     except Exception as error:
+        if offloaded is not None:
+            shutil.rmtree(offloaded, ignore_errors=True)
         raise explained(checkpoint, error) from error
+    if offloaded is not None:
+        weakref.finalize(model, shutil.rmtree, offloaded, ignore_errors=True)
     _check_complete(checkpoint, info)
+    check_finite(model, checkpoint)
+    if "device_map" not in how and device.type != "cpu":
+        try:
+            model.to(device)
+        except (RuntimeError, torch.OutOfMemoryError) as error:
+            raise UsageError(
+                f"model {checkpoint.name!r} cannot be moved to {device}: {first_line(error)} Try "
+                f"--lvlm-device map or cpu, or a 16-bit --lvlm-dtype."
+            ) from error
+    if checkpoint.adapter is not None:
+        put_over(model, checkpoint)
+        check_finite(model, checkpoint)
     return model
+
+
+def _places(
+    checkpoint: Checkpoint,
+    config: Any,
+    kind: Any,
+    dtype: torch.dtype | str,
+    memory: Memory | None,
+    trust_remote_code: bool,
+) -> dict[str, int | str] | str:
+    if quantised_by(config) is not None:
+        return "auto"
+    own = getattr(config, "dtype", None) or torch.float32
+    stored = dtype if isinstance(dtype, torch.dtype) else own
+    try:
+        with torch.device("meta"):
+            skeleton = kind.from_config(config, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise explained(checkpoint, error) from error
+    return device_map(skeleton, stored, memory)
 
 
 def _check_complete(checkpoint: Checkpoint, info: dict[str, Any]) -> None:
@@ -70,12 +177,14 @@ def check_finite(model: Any, checkpoint: Checkpoint) -> None:
     """Refuses weights that are not numbers, before anything is computed with them."""
     with torch.inference_mode():
         for name, parameter in model.named_parameters():
-            if not parameter.is_floating_point():
+            numbers = in_full(parameter)
+            # What lies on disk is looked at when a pass reads it; integers are always finite.
+            if numbers is None or numbers.is_meta:
                 continue
             # A sum is finite only if all terms are, short of overflow, which the exact look settles.
-            total = parameter.sum(dtype=torch.float32)
-            if not bool(total.isfinite()) and not bool(parameter.isfinite().all()):
-                kind = "NaN" if bool(parameter.isnan().any()) else "infinite values"
+            total = numbers.sum(dtype=torch.float32)
+            if not bool(total.isfinite()) and not bool(numbers.isfinite().all()):
+                kind = "NaN" if bool(numbers.isnan().any()) else "infinite values"
                 raise ModelBroken(
                     f"weights of {checkpoint.name!r} hold {kind}, first in {name}. The checkpoint is "
                     f"broken: look at the training run that wrote it."

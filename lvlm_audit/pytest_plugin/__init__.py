@@ -49,7 +49,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE.json",
         help="earlier audit document: show paired differences of the findings",
     )
-    group.addoption("--lvlm-device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, ...")
+    group.addoption(
+        "--lvlm-adapter",
+        metavar="FOLDER",
+        help="PEFT adapter (LoRA and its kin, safetensors) that goes over the model",
+    )
+    group.addoption(
+        "--lvlm-revision", metavar="REVISION", help="branch, tag or commit of a hub model"
+    )
+    group.addoption(
+        "--lvlm-device",
+        default="auto",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, ...; map: spread over accelerators, memory and disk, by accelerate",
+    )
     group.addoption(
         "--lvlm-dtype",
         default="auto",

@@ -59,6 +59,7 @@ class AuditSession:
         option = self.config.getoption
         probes = option("--lvlm-probes")
         images = option("--lvlm-image-folder")
+        adapter = option("--lvlm-adapter")
         mode = choose(
             option("--lvlm-mode"),
             lens=option("--lvlm-lens"),
@@ -82,6 +83,8 @@ class AuditSession:
             answers=option("--lvlm-answers"),
             control=option("--lvlm-control"),
             compare_llm=option("--lvlm-compare-llm"),
+            revision=option("--lvlm-revision"),
+            adapter=None if adapter is None else self._path(adapter),
         )
 
     def finding(self, name: str) -> Finding:

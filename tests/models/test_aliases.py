@@ -67,9 +67,9 @@ def test_a_cached_snapshot_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     import huggingface_hub
 
     config = tmp_path / "snapshots" / "abc123" / "config.json"
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: str(config))
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: str(config))
     made = resolve("llava-1.5-7b")
-    assert (made.snapshot, made.revision) == (config.parent, "abc123")
+    assert (made.snapshot, made.commit, made.revision) == (config.parent, "abc123", None)
     assert made.path is None
 
 
