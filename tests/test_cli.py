@@ -196,15 +196,17 @@ def test_doctor_says_what_the_lens_found(tmp_path, capsys, monkeypatch):
 
 
 def test_doctor_gives_the_reason_for_a_refusal(tmp_path, capsys):
-    from tests import tiny_models
+    from transformers import CLIPVisionConfig, CLIPVisionModel
 
-    folder = tiny_models.save(tiny_models.text_only("llama"), tmp_path / "text")
+    folder = tmp_path / "eyes"
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    CLIPVisionModel(CLIPVisionConfig(**small, num_attention_heads=2)).save_pretrained(folder)
     capsys.readouterr()
     assert main(["doctor", str(folder), "--device", "cpu"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "UnsupportedModel: " in captured.err
-    assert "is not a vision-language model" in captured.err
+    assert "is neither a vision-language model nor a decoder" in captured.err
     assert len(captured.err.splitlines()) == 1
 
 

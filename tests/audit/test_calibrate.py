@@ -16,6 +16,7 @@ from lvlm_audit.audit.gather import Gathered
 from lvlm_audit.audit.plan import Settings
 from lvlm_audit.errors import UsageError
 from lvlm_audit.metrics.curves import image_divergence, token_probability
+from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import Trace
@@ -127,6 +128,7 @@ def test_halves_take_the_paired_replays_of_their_images_along() -> None:
     assert noise.deviation == pytest.approx(values.std(ddof=1) / math.sqrt(12), rel=0.15)
 
 
+SOMEBODYS = Checkpoint("somebody/model", "hub", hub_id="somebody/model")
 SUITE = Suite(
     "test", (check("end"), check("rises", property=Rise(), holds_for=at_least(0.5, of="images")))
 )
@@ -156,7 +158,7 @@ def asked(monkeypatch):
 
 
 def test_the_demo_model_is_asked_fresh_scenes_each_round(asked, monkeypatch) -> None:
-    monkeypatch.setattr(module, "open_subject", lambda _: (None, True))
+    monkeypatch.setattr(module, "open_subject", lambda _: (SOMEBODYS, True))
     found = calibrate(SUITE, Settings(), rounds=3)
     assert (found.method, found.rounds) == ("fresh probes", 3)
     assert len(asked) == 3
@@ -170,7 +172,7 @@ def test_the_demo_model_is_asked_fresh_scenes_each_round(asked, monkeypatch) -> 
 
 
 def test_any_other_set_is_recorded_once_and_halved(asked, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(module, "open_subject", lambda _: (None, False))
+    monkeypatch.setattr(module, "open_subject", lambda _: (SOMEBODYS, False))
     found = calibrate(SUITE, Settings(), rounds=20)
     assert (found.method, found.rounds, len(asked)) == ("halves of one probe set", 20, 1)
     assert found.floors[0].images == 24  # Pictures, not questions.
@@ -179,7 +181,7 @@ def test_any_other_set_is_recorded_once_and_halved(asked, monkeypatch, tmp_path)
 
 
 def test_too_few_rounds_or_images_are_refused(asked, monkeypatch) -> None:
-    monkeypatch.setattr(module, "open_subject", lambda _: (None, False))
+    monkeypatch.setattr(module, "open_subject", lambda _: (SOMEBODYS, False))
     with pytest.raises(UsageError, match="--rounds 1 shows no difference"):
         calibrate(SUITE, Settings(), rounds=1)
     nine = module.demo_probes(9)
