@@ -99,3 +99,25 @@ def curves(log_p: Array, tokens: list[int]) -> dict[str, Array]:
         ),
         "nucleus_mass": nucleus,
     }
+
+
+def assert_as_generated(model: Any, inputs: Any, trace: Any, room: float) -> None:
+    """A trace's tokens and their last probabilities are those of transformers' own generation.
+
+    Args:
+        model: opened by transformers, not by us.
+        inputs: of one probe.
+        trace: of its answer.
+        room: largest difference of probabilities.
+    """
+    own = model.generate(
+        **inputs,
+        do_sample=False,
+        max_new_tokens=len(trace.token_ids),
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    assert own.sequences[0, -len(trace.token_ids) :].tolist() == trace.token_ids.tolist()
+    theirs = torch.stack([step[0] for step in own.logits]).double().softmax(-1)
+    emitted = theirs.gather(1, torch.tensor(trace.token_ids)[:, None])[:, 0]
+    np.testing.assert_allclose(trace.probability[:, -1], emitted, rtol=0, atol=room)

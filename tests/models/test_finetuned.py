@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -18,6 +17,7 @@ from lvlm_audit.models.aliases import resolve
 from lvlm_audit.models.identity import fingerprint, packages_of
 from lvlm_audit.models.opening import load
 from tests import tiny_models
+from tests.reference import assert_as_generated
 
 peft = pytest.importorskip("peft", reason="peft is not installed: adapters cannot be tried")
 
@@ -131,18 +131,7 @@ def test_the_lens_reads_the_adapted_head(base: Path, adapter: Path) -> None:
         probes = tiny_models.probes(2)
         traces = record(hooked, probes, max_new_tokens=4)
         for probe, trace in zip(probes, traces, strict=True):
-            own = reference.generate(
-                **hooked.inputs([probe]),
-                do_sample=False,
-                max_new_tokens=4,
-                output_logits=True,
-                return_dict_in_generate=True,
-            )
-            steps = len(trace.token_ids)
-            assert own.sequences[0, -steps:].tolist() == trace.token_ids.tolist()
-            theirs = torch.stack([step[0] for step in own.logits]).double().softmax(-1)
-            emitted = theirs.gather(1, torch.tensor(trace.token_ids)[:, None])[:, 0]
-            np.testing.assert_allclose(trace.probability[:, -1], emitted, rtol=1e-3, atol=1e-6)
+            assert_as_generated(reference, hooked.inputs([probe]), trace, 1e-5)
 
 
 def test_an_adapter_by_the_names_of_older_releases_is_read(base: Path, copy: Path) -> None:
