@@ -1,12 +1,14 @@
 """What a model does to its head's output: scale, soft-cap, words that are barred or cut off.
 
 Found by execution: the head is run on an input louder than its own, so that a soft-cap bends what is
-seen, and its output is held against the model's logits. What configurations declare is tried first,
-because it is exact, but not believed: composite models declare scales that they do not apply.
+seen, and its output is held against the model's logits. Numbers that the configuration holds, under
+whatever name, are tried first, because they are exact, but not believed: composite models declare
+scales that they do not apply. Where none fits, scale and soft-cap are measured.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +18,6 @@ from torch import Tensor, nn
 
 from lvlm_audit.models.hooks import hooks_restored, residual
 from lvlm_audit.models.structure import run, text_config
-
-_CAPS = ("final_logit_softcapping", "final_logits_softcapping", "output_logit_soft_cap")
-_FACTORS = ("logit_scale", "lm_head_multiplier", "output_multiplier")
-_DIVISORS = ("logits_scaling", "mup_width_multiplier")
 
 _LOUD = 60.0
 """Size of logits at which the transform is looked for: a soft-cap is invisible on small ones."""
@@ -63,34 +61,71 @@ def find_after_head(
 
 
 def _fit(config: Any, before: Tensor, after: Tensor) -> tuple[float, float | None]:
-    caps: list[float | None] = [*_declared(config, _CAPS), None]
-    scales = [
-        *_declared(config, _FACTORS),
-        *(1 / value for value in _declared(config, _DIVISORS) if value),
-        1.0,
-    ]
-    big = before.abs() > 0.1 * before.abs().max()
-    fitted = float((after[big] / before[big]).median())
-    trials = [(scale, cap) for cap in caps for scale in scales] + [(fitted, None)]
+    scale, cap = _measured(before.double(), after.double())
+    declared = _declared(config)
+    scales = [1.0, *(v for n in declared for v in (n, 1 / n) if _alike(v, scale)), scale]
+    # Rounded to 16 bits, a number that nobody declares is most likely whole.
+    caps = [] if cap is None else [*(n for n in declared if _alike(n, cap)), float(round(cap)), cap]
+    trials = [(scale, cap) for cap in (None, *caps) for scale in scales]
 
     def misfit(trial: tuple[float, float | None]) -> float:
-        scale, cap = trial
-        made = before * scale
-        if cap is not None:
-            made = cap * torch.tanh(made / cap)
-        return float((made - after).abs().max() / after.abs().max().clamp_min(1e-6))
+        return float(
+            (_after(before, *trial) - after).abs().max() / after.abs().max().clamp_min(1e-6)
+        )
 
     errors = [misfit(trial) for trial in trials]
     best = min(errors)
-    # Declared values come first and win a tie: they are exact, a fitted one is rounded.
+    # The plainest comes first and wins a tie; declared numbers are exact, measured ones rounded.
     return next(
         trial for trial, error in zip(trials, errors, strict=True) if error <= 2 * best + 1e-6
     )
 
 
-def _declared(config: Any, keys: tuple[str, ...]) -> list[float]:
-    values = (getattr(config, key, None) for key in keys)
-    return [float(value) for value in values if isinstance(value, (int, float))]
+def _after(before: Tensor, scale: float, cap: float | None) -> Tensor:
+    made = before * scale
+    return made if cap is None else cap * torch.tanh(made / cap)
+
+
+def _measured(x: Tensor, y: Tensor) -> tuple[float, float | None]:
+    """Scale and cap of y = cap * tanh(scale * x / cap) by least squares; cap None if it bends nothing."""
+    slope = float((x * y).sum() / (x * x).sum().clamp_min(1e-30))
+    largest = float(y.abs().max())
+    plain = _misfit(x, y, slope)
+    best: tuple[float, float | None, float] = slope, None, float("inf")
+    if plain <= 1e-6 * largest or largest == 0:
+        return slope, None
+    # Caps from just above the largest value to where the bend is lost in rounding, then ever finer.
+    low, high = largest * (1 + 1e-7), largest * 1e3
+    for _ in range(6):
+        grid = torch.logspace(math.log10(low), math.log10(high), 41, dtype=torch.float64)
+        fits = [_with_cap(x, y, float(cap)) for cap in grid]
+        place = min(range(len(fits)), key=lambda i: fits[i][2])
+        best = min(best, fits[place], key=lambda fit: fit[2])
+        low, high = float(grid[max(0, place - 1)]), float(grid[min(40, place + 1)])
+    return (best[0], best[1]) if best[2] < 0.5 * plain else (slope, None)
+
+
+def _with_cap(x: Tensor, y: Tensor, cap: float) -> tuple[float, float | None, float]:
+    bent = y.abs() < 0.999 * cap  # nearer to the cap rounding decides
+    straight = cap * torch.atanh((y / cap)[bent])
+    scale = float((x[bent] * straight).sum() / (x[bent] * x[bent]).sum().clamp_min(1e-30))
+    return scale, cap, float((_after(x, scale, cap) - y).abs().max())
+
+
+def _misfit(x: Tensor, y: Tensor, scale: float) -> float:
+    return float((x * scale - y).abs().max())
+
+
+def _alike(one: float, two: float) -> bool:
+    return abs(one - two) <= 0.1 * abs(two)
+
+
+def _declared(config: Any) -> list[float]:
+    """Every number that a configuration holds, but for 0."""
+    values = vars(config).values()
+    return [
+        float(v) for v in values if isinstance(v, (int, float)) and v and not isinstance(v, bool)
+    ]
 
 
 def _louder(

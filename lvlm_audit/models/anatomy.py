@@ -18,7 +18,7 @@ from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.after_head import find_after_head
 from lvlm_audit.models.chain import find_chain
 from lvlm_audit.models.quantised import in_full, is_quantised
-from lvlm_audit.models.rest import Rest
+from lvlm_audit.models.rest import Around, Rest
 from lvlm_audit.models.streams import ONE_STREAM, Streams, find_streams
 from lvlm_audit.models.structure import (
     calls_of,
@@ -125,7 +125,7 @@ class Anatomy:
         if self.joined:
             where = f"block{'s' if len(self.joined) > 1 else ''} {', '.join(map(str, self.joined))}"
             found.append(f"something is added to the stream before {where}")
-        if any(isinstance(norm, Rest) for norm in self.norms):
+        if any(isinstance(norm, (Around, Rest)) for norm in self.norms):
             found.append("more than modules between the last block and the head")
         if not self.norms:
             found.append("no final norm")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lvlm_audit.errors import ModelBroken, UnsupportedModel
 from lvlm_audit.models.hooks import entering, hooks_restored, residual
-from lvlm_audit.models.rest import find_rest
+from lvlm_audit.models.rest import find_around, find_rest
 from lvlm_audit.models.structure import class_name, run
 
 _LONGEST = 8
@@ -78,6 +78,8 @@ def find_chain(
     found = _follow(seen.state, seen.head_in, seen.after, (), _unchanged) or _follow(
         seen.state, seen.head_in, seen.after, (), _factor
     )
+    if found is None:
+        found = _around(seen, head)
     if found is None:
         rest = find_rest(model, blocks, seen.state, seen.head_in)
         found = None if rest is None else ((rest,), 1.0)
@@ -172,6 +174,20 @@ def _follow(
                     return found
     scale = arrives(current, goal)
     return None if scale is None else (chain, scale)
+
+
+def _around(seen: _Seen, head: nn.Module) -> tuple[tuple[nn.Module, ...], float] | None:
+    """A chain into a module that holds the head and does more than modules before it."""
+    assert seen.state is not None
+    assert seen.head_in is not None
+    for holder, entered, _ in seen.after:
+        if not any(module is head for module in holder.modules()):
+            continue
+        chain = _follow(seen.state, entered, seen.after, (), _unchanged)
+        around = None if chain is None else find_around(holder, head, entered, seen.head_in)
+        if chain is not None and around is not None:
+            return (*chain[0], around), 1.0
+    return None
 
 
 def _same(one: Tensor, two: Tensor) -> bool:

@@ -211,7 +211,9 @@ class HookedModel:
         proofs: list[Proof] = []
         for asked, inputs in samples.items():
             try:
-                proofs.append(prove(self.model, self.anatomy, inputs, asked=asked))
+                proofs.append(
+                    prove(self.model, self.anatomy, inputs, asked=asked, start_id=self.start_id)
+                )
             except CannotRun:
                 # Some models take no text without an image; the first sample must do.
                 if not proofs:

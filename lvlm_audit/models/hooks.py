@@ -42,6 +42,14 @@ def count_hooks(model: nn.Module) -> int:
     )
 
 
+def without_hooks(copied: nn.Module) -> nn.Module:
+    """A copy of a module, rid of everybody's hooks."""
+    for module in copied.modules():
+        for name in _REGISTRIES:
+            getattr(module, name).clear()
+    return copied
+
+
 @contextmanager
 def hooks_restored(model: nn.Module) -> Iterator[None]:
     """On leaving, removes every hook that was not there on entering, whoever installed it.

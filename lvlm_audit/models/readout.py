@@ -7,11 +7,13 @@ float32, also for a 16-bit model: 16-bit logits make divergences negative or 60 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from lvlm_audit.models.hooks import without_hooks
 from lvlm_audit.models.product import HeadProduct
 
 if TYPE_CHECKING:
@@ -54,11 +56,17 @@ class Readout:
 
     def normed(self, states: Tensor) -> Tensor:
         """States [..., streams * d] after the final norm, float32 [..., d]."""
+        *_, normed = self.on_the_way(states)
+        return normed
+
+    def on_the_way(self, states: Tensor) -> Iterator[Tensor]:
+        """States as they are, and after each module before the head; the last is what the head reads."""
         states = states.to(self.device, torch.float32)
         rows = self._streams.apart(states.flatten(0, -2))
+        yield states
         for norm in self._norms:
             rows = norm(rows)
-        return rows.reshape(*states.shape[:-1], rows.shape[-1])
+            yield rows.reshape(*states.shape[:-1], -1)
 
     def logits(self, states: Tensor, out: Tensor | None = None) -> Tensor:
         """Float32 logits [R, V] of already normed float32 states [R, d].
@@ -84,8 +92,5 @@ class Readout:
 
 def _in_float32(norm: nn.Module) -> nn.Module:
     """A float32 copy of a norm without anybody's hooks on it."""
-    twin = copy.deepcopy(norm)
-    for module in twin.modules():
-        module._forward_hooks.clear()
-        module._forward_pre_hooks.clear()
+    twin = without_hooks(copy.deepcopy(norm))
     return twin.float().eval().requires_grad_(False)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lvlm_audit.models.hooks import without_hooks
 from lvlm_audit.models.streams import Streams, find_streams
 
 
@@ -35,10 +36,7 @@ class Rest(nn.Module):
         memo: dict[int, Any] = {id(block): _Stub(block) for block in blocks}
         self._stubs: list[_Stub] = list(memo.values())
         memo |= {id(m): nn.Identity() for m in decoder.modules() if isinstance(m, nn.Embedding)}
-        self._decoder = copy.deepcopy(decoder, memo)
-        for module in self._decoder.modules():
-            module._forward_hooks.clear()
-            module._forward_pre_hooks.clear()
+        self._decoder = without_hooks(copy.deepcopy(decoder, memo))
         self._rows = -4 if streams.count > 1 and not streams.first else -3
         self._width = width
 
@@ -68,6 +66,64 @@ class _Stub(nn.Module):
         return self.states
 
 
+class Around(nn.Module):
+    """A head's own module as far as its projection: maps what it is shown to what the projection is.
+
+    RoBERTa's, say, has an activation between its layers that is no module.
+
+    Args:
+        holder: the module that runs the projection.
+        head: the projection.
+    """
+
+    def __init__(self, holder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self._shown = _Shown()
+        self._holder = without_hooks(copy.deepcopy(holder, {id(head): self._shown}))
+
+    def forward(self, states: Tensor) -> Tensor:
+        self._holder(states)
+        shown, self._shown.states = self._shown.states, None
+        assert shown is not None
+        return shown
+
+
+class _Shown(nn.Module):
+    """Takes the place of a projection and keeps what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: Tensor | None = None
+
+    def forward(self, states: Tensor, *_: Any, **__: Any) -> Tensor:
+        self.states = states
+        return states
+
+
+def find_around(holder: nn.Module, head: nn.Module, states: Tensor, goal: Tensor) -> Around | None:
+    """The code that leads from a head's input to its projection's, if it can be run by itself.
+
+    Args:
+        holder: a module that runs the head.
+        head: the projection.
+        states: what `holder` was shown.
+        goal: what the projection was shown.
+    """
+    try:
+        around = Around(holder, head)
+        with torch.inference_mode():
+            made = around(states)
+    # Whatever a stranger's module objects to when its projection is taken out.
+    except Exception:
+        return None
+    return around if _close(made, goal) else None
+
+
+def _close(made: Tensor, goal: Tensor) -> bool:
+    room = 64 * torch.finfo(goal.dtype).eps * float(goal.float().abs().max())
+    return made.shape == goal.shape and float((made - goal).float().abs().max()) <= room
+
+
 def find_rest(
     model: nn.Module, blocks: Sequence[nn.Module], state: Tensor, goal: Tensor
 ) -> Rest | None:
@@ -93,6 +149,4 @@ def find_rest(
     # Whatever a stranger's decoder objects to when it is run without blocks: then it cannot be.
     except Exception:
         return None
-    room = 64 * torch.finfo(goal.dtype).eps * float(goal.float().abs().max())
-    close = made.shape == goal.shape and float((made - goal).float().abs().max()) <= room
-    return rest if close else None
+    return rest if _close(made, goal) else None

@@ -7,7 +7,8 @@ blocks are the list that finished last.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,16 +74,15 @@ def class_name(model: Any) -> str:
     return type(model).__name__
 
 
-def run(model: Any, inputs: Mapping[str, Any], **options: Any) -> Any:
-    """A forward pass without cache.
+@contextmanager
+def refusing(model: Any, inputs: Mapping[str, Any]) -> Iterator[None]:
+    """What a model objects to while it runs becomes one message.
 
     Raises:
         CannotRun: the model refuses such inputs.
-        UnsupportedModel: it gives no logits.
     """
     try:
-        with torch.inference_mode():
-            output = model(**inputs, use_cache=False, return_dict=True, **options)
+        yield
     except torch.OutOfMemoryError:
         raise
     except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, KeyError) as error:
@@ -91,6 +91,17 @@ def run(model: Any, inputs: Mapping[str, Any], **options: Any) -> Any:
             f"{class_name(model)} cannot be run on {', '.join(sorted(inputs))}: {said} If it needs more "
             f"than text, pass its processor, or sample=Probe.prepared({{...}}) with what generate() takes."
         ) from error
+
+
+def run(model: Any, inputs: Mapping[str, Any], **options: Any) -> Any:
+    """A forward pass without cache.
+
+    Raises:
+        CannotRun: the model refuses such inputs.
+        UnsupportedModel: it gives no logits.
+    """
+    with torch.inference_mode(), refusing(model, inputs):
+        output = model(**inputs, use_cache=False, return_dict=True, **options)
     if not isinstance(getattr(output, "logits", None), Tensor) or output.logits.ndim != 3:
         raise UnsupportedModel(
             f"{class_name(model)} gives no logits [batch, positions, vocabulary] but "

@@ -6,14 +6,14 @@ of each step is one position per row, never the prompt's states and never logits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lvlm_audit.models.asking import Inputs
+from lvlm_audit.models.greedy import greedy
 from lvlm_audit.models.hooked import HookedModel
 
 OnStep = Callable[[Tensor, Tensor], None]
@@ -112,7 +112,6 @@ def _call(
     processor: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> None:
     from transformers import (
-        GenerationConfig,
         LogitsProcessor,
         LogitsProcessorList,
         StoppingCriteria,
@@ -128,35 +127,13 @@ def _call(
         __call__ = staticmethod(processor) if processor is not None else None
 
     padding = getattr(hooked.tokenizer, "pad_token_id", None)
-    settings = GenerationConfig(
-        do_sample=False,
-        num_beams=1,
+    greedy(
+        hooked.model,
+        inputs,
         max_new_tokens=max_new_tokens,
-        eos_token_id=ends or None,
-        pad_token_id=padding if padding is not None else (ends[0] if ends else 0),
-        decoder_start_token_id=hooked.start_id,
-        use_cache=True,
-        repetition_penalty=1.0,
+        end_ids=ends,
+        padding_id=padding if padding is not None else (ends[0] if ends else 0),
+        start_id=hooked.start_id,
+        stopping_criteria=StoppingCriteriaList([After()] if after is not None else []),
+        logits_processor=LogitsProcessorList([Dictate()] if processor is not None else []),
     )
-    with _neutral(hooked.model, settings):
-        hooked.model.generate(
-            **inputs,
-            generation_config=settings,
-            stopping_criteria=StoppingCriteriaList([After()] if after is not None else []),
-            logits_processor=LogitsProcessorList([Dictate()] if processor is not None else []),
-        )
-
-
-@contextmanager
-def _neutral(model: Any, settings: Any) -> Iterator[None]:
-    """The checkpoint's own generation settings out of the way.
-
-    `generate()` fills every setting that is left open from them: a repetition penalty or forced tokens
-    would make the emitted token another than the most probable one.
-    """
-    before = model.generation_config
-    model.generation_config = settings
-    try:
-        yield
-    finally:
-        model.generation_config = before

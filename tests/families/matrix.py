@@ -1,9 +1,9 @@
-"""The matrix of families, docs/families.md: `python -m tests.families.matrix` (or `nox -s families`)."""
+"""The matrices of families, docs/families.md and docs/decoders.md: `python -m tests.families.matrix`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,9 @@ from typing import Any
 from lvlm_audit import Probe, hook
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.models.hooked import HookedModel
-from tests.families import feed
-from tests.families.zoo import drawn, model_types
+from tests.families import decoders, feed, zoo
 
-PAGE = Path(__file__).parents[2] / "docs" / "families.md"
+_DOCS = Path(__file__).parents[2] / "docs"
 
 _HEAD = """# Families
 
@@ -37,42 +36,119 @@ compared. A state is a block's output at the position that predicts, unless the 
 """
 
 
+_DECODERS_HEAD = """# Text decoders
+
+As [families.md](families.md), for each model type that transformers {version} maps to causal language models:
+what is compared with in "LVLM against LLM". Asked with words. Written by `nox -s families`.
+
+{proved} of {count} are read and proved.
+
+| family | found | deviations | proof |
+|---|---|---|---|
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the matrix."""
+    """A line of a matrix."""
 
     family: str
-    asked: str
-    found: str
-    deviations: str
-    image: str
+    cells: tuple[str, ...]
     proof: str
     proved: bool
 
     def __str__(self) -> str:
-        cells = (self.family, self.asked, self.found, self.deviations, self.image, self.proof)
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        cells = (self.family, *self.cells, self.proof)
+        return (
+            "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
+        )
 
 
-def opened(name: str, model: Any) -> HookedModel:
-    """A tiny model, proved on its family's inputs."""
-    return hook(model, sample=Probe.prepared(feed.inputs(name, model)))
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One matrix.
+
+    Attributes:
+        path: where it is kept.
+        head: what stands above the table; takes version, proved and count.
+        model_types: the families, and their classes.
+        drawn: makes a family's tiny model.
+        inputs: what it is asked, as `generate()` takes it.
+        cells: between a family's name and its proof: of a model that was read, and without one.
+    """
+
+    path: Path
+    head: str
+    model_types: Callable[[], dict[str, str]]
+    drawn: Callable[[str], Any]
+    inputs: Callable[[str, Any], dict[str, Any]]
+    cells: Callable[[str, HookedModel | None], tuple[str, ...]]
+
+    def opened(self, name: str, model: Any) -> HookedModel:
+        """A tiny model, proved on its family's inputs."""
+        return hook(model, sample=Probe.prepared(self.inputs(name, model)))
+
+    def row_of(self, name: str, hooked: HookedModel) -> Row:
+        """What was found of a family."""
+        states = hooked.proofs[0].state_difference is not None
+        proof = "logits and states" if states else "logits"
+        return Row(name, self.cells(name, hooked), proof, proved=True)
+
+    def refused(self, name: str, error: Exception) -> Row:
+        """Why a family is not read."""
+        return Row(name, self.cells(name, None), f"refused: {error}", proved=False)
+
+    def not_built(self, name: str, error: Exception) -> Row:
+        """Why a family's tiny model is not made."""
+        missing = re.search(r"requires the (\w+) library", str(error))
+        said = str(error).strip().splitlines()
+        needs = f"it needs {missing.group(1)}" if missing else (said or [type(error).__name__])[-1]
+        return Row(name, self.cells(name, None), f"not built here: {needs}", proved=False)
+
+    def row(self, name: str) -> Row:
+        """Builds and opens a family's tiny model."""
+        try:
+            model = self.drawn(name)
+        except Exception as error:
+            return self.not_built(name, error)
+        try:
+            return self.row_of(name, self.opened(name, model))
+        except LvlmAuditError as error:
+            return self.refused(name, error)
+
+    def text(self, rows: Iterable[Row]) -> str:
+        """The page."""
+        import transformers
+
+        rows = list(rows)
+        head = self.head.format(
+            version=transformers.__version__,
+            proved=sum(row.proved for row in rows),
+            count=len(rows),
+        )
+        return head + "\n".join(map(str, rows)) + "\n"
+
+    def on_disk(self) -> str:
+        """The page as it was written last."""
+        return self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+
+    def families(self) -> list[str]:
+        """The families that the page on disk lists."""
+        rows = [line for line in self.on_disk().splitlines() if re.match(r"\| [a-z]", line)]
+        return [line.split(" | ")[0][2:] for line in rows][1:]
 
 
-def row_of(name: str, hooked: HookedModel) -> Row:
-    """What was found of a family."""
+def _found(hooked: HookedModel) -> tuple[str, str]:
     anatomy = hooked.anatomy
     paths = [anatomy.paths[part] for part in ("blocks", "norm", "head")]
-    states = hooked.proofs[0].state_difference is not None
-    return Row(
-        family=name,
-        asked=feed.TEXT_ONLY.get(name, "image and words"),
-        found=", ".join(f"`{path}`" for path in paths if path),
-        deviations="; ".join(anatomy.deviations()),
-        image=_image(name, hooked),
-        proof="logits and states" if states else "logits",
-        proved=True,
-    )
+    return ", ".join(f"`{path}`" for path in paths if path), "; ".join(anatomy.deviations())
+
+
+def _with_image(name: str, hooked: HookedModel | None) -> tuple[str, ...]:
+    asked = feed.TEXT_ONLY.get(name, "image and words")
+    if hooked is None:
+        return asked, "", "", ""
+    return asked, *_found(hooked), _image(name, hooked)
 
 
 def _image(name: str, hooked: HookedModel) -> str:
@@ -82,45 +158,25 @@ def _image(name: str, hooked: HookedModel) -> str:
     return str(hooked.images) if held is None else f"{int(held.sum())} {hooked.images}"
 
 
-def refused(name: str, error: Exception) -> Row:
-    """Why a family is not read."""
-    asked = feed.TEXT_ONLY.get(name, "image and words")
-    return Row(name, asked, "", "", "", f"refused: {error}", proved=False)
-
-
-def row(name: str) -> Row:
-    """Builds and opens a family's tiny model."""
-    try:
-        model = drawn(name)
-    except ImportError as error:
-        missing = re.search(r"requires the (\w+) library", str(error))
-        needs = missing.group(1) if missing else str(error).strip().splitlines()[0]
-        return Row(name, "", "", "", "", f"not built here: it needs {needs}", proved=False)
-    try:
-        return row_of(name, opened(name, model))
-    except LvlmAuditError as error:
-        return refused(name, error)
-
-
-def page(rows: Iterable[Row]) -> str:
-    """docs/families.md."""
-    import transformers
-
-    rows = list(rows)
-    head = _HEAD.format(
-        version=transformers.__version__,
-        proved=sum(row.proved for row in rows),
-        count=len(rows),
-    )
-    return head + "\n".join(map(str, rows)) + "\n"
-
-
-def families_on_page() -> list[str]:
-    """The families that the page on disk lists."""
-    lines = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.exists() else []
-    return [line.split(" | ")[0][2:] for line in lines if re.match(r"\| [a-z]", line)][1:]
+FAMILIES = Page(
+    path=_DOCS / "families.md",
+    head=_HEAD,
+    model_types=zoo.model_types,
+    drawn=zoo.drawn,
+    inputs=feed.inputs,
+    cells=_with_image,
+)
+DECODERS = Page(
+    path=_DOCS / "decoders.md",
+    head=_DECODERS_HEAD,
+    model_types=decoders.model_types,
+    drawn=decoders.drawn,
+    inputs=lambda *_: feed.text(),
+    cells=lambda _, hooked: ("", "") if hooked is None else _found(hooked),
+)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(row(name) for name in model_types()), encoding="utf-8")
-    print(PAGE)
+    for page in (FAMILIES, DECODERS):
+        page.path.write_text(page.text(map(page.row, page.model_types())), encoding="utf-8")
+        print(page.path)

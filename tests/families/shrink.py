@@ -21,22 +21,28 @@ _WIDTHS = (
     "image_text_hidden_size", "projector_input_dim", "projector_output_dim", "projection_hidden_size",
     "patch_embed_hidden_size", "output_channels", "merged_hidden_size", "post_conv_out_channels",
     "decoder_hidden_size", "image_token_embed_dim", "vision_config_hidden_size", "pooler_output_size",
+    "n_embd", "emb_dim", "embedding_dim", "embedding_size", "lru_width", "dim_model_base",
+    "backbone_hidden_size",
 )  # fmt: skip
 _INNER = (
     "intermediate_size", "moe_intermediate_size", "ffn_dim", "encoder_ffn_dim", "decoder_ffn_dim", "d_ff",
     "mlp_dim", "dense_intermediate_size", "intermediate_size_mlp", "shared_expert_intermediate_size",
     "moe_shared_expert_intermediate_size", "shared_intermediate_size", "share_expert_dim",
     "shared_experts_intermediate_size", "projector_hidden_size", "projection_intermediate_size",
-    "projection_hidden_dim", "alignment_intermediate_size", "moe_hidden_size", "downsample_hidden_size",
+    "n_inner", "dff", "dim_ff", "d_inner", "ffn_hidden_size", "expert_ffn_hidden_size", "feed_forward_size",
+    "attention_hidden_size", "projection_hidden_dim", "alignment_intermediate_size", "moe_hidden_size",
+    "downsample_hidden_size",
 )  # fmt: skip
 _HEADS = (
     "num_attention_heads", "num_heads", "attention_heads", "encoder_attention_heads",
     "decoder_attention_heads", "swa_num_attention_heads", "num_sliding_attention_heads", "linear_num_heads",
     "linear_num_value_heads", "resampler_heads", "resampler_n_heads", "conf_num_attention_heads",
+    "n_head", "n_heads", "num_encoder_attention_heads", "num_decoder_attention_heads",
 )  # fmt: skip
 _DEPTHS = (
     "num_hidden_layers", "depth", "encoder_layers", "num_layers", "layers", "n_layers", "num_decoder_layers",
-    "decoder_layers", "resampler_depth", "conf_num_hidden_layers",
+    "decoder_layers", "resampler_depth", "conf_num_hidden_layers", "n_layer", "num_blocks",
+    "num_encoder_layers", "num_layers_per_stack",
 )  # fmt: skip
 _SMALL: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -51,7 +57,14 @@ _SMALL: dict[str, Any] = {
     "hidden_size_per_layer_input": 16, "laurel_rank": 8, "num_registers": 2,
     "num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "moe_num_experts": 4,
     "num_experts_per_tok": 2, "moe_topk": 2, "moe_k": 2, "top_k_experts": 2, "n_group": 1, "topk_group": 1,
-    "max_position_embeddings": 512,
+    "max_position_embeddings": 512, "n_positions": 512, "max_seq_len": 512, "context_length": 512, "n_ctx": 512,
+    "dim_head": 16, "d_head": 16, "attention_head_size": 16, "rotary_dim": 8, "adapter_rank": 8, "d_rel": 8,
+    "mamba_d_head": 16, "mamba_n_heads": 8, "mamba_headdim": 16, "n_mamba_heads": 8, "mamba_d_state": 8,
+    "mamba_d_ssm": 128, "mamba_dt_rank": 8, "time_step_rank": 8, "state_size": 8, "block_multiple_of": 16,
+    "encoder_hash_byte_group_vocab": 512, "ngram_vocab_size_base": 512, "ple_embed_dim": 16,
+    "split_ngram_parts": 4, "o_lora_rank": 16, "o_groups": 2, "router_hidden_size": 32, "rel_extent": 32,
+    "zero_expert_num": 4, "num_experts_per_token": 2, "num_expert_group": 1, "prompt_types": 4,
+    "decoder_vocab_size": VOCABULARY, "position_bias_max_distance": 64, "attention_head_dim": 16,
     "image_size": SIDE, "max_image_size": SIDE, "max_img_size": SIDE, "resolution": SIDE, "patch_size": 8,
     "num_query_tokens": 4, "latent_query_num": 4, "query_pre_attn_scalar": 16, "sliding_window": 8,
     "attention_chunk_size": 64,
@@ -60,7 +73,7 @@ _SMALL: dict[str, Any] = {
     "hc_lowrank": 16, "resampler_n_latents": 4, "resampler_num_latents": 4,
 }  # fmt: skip
 _KEY_VALUE_HEADS = (
-    "num_key_value_heads", "swa_num_key_value_heads", "num_global_key_value_heads",
+    "num_key_value_heads", "swa_num_key_value_heads", "num_global_key_value_heads", "num_kv_heads",
 )  # fmt: skip
 _DROPPED = ("transformers_version", "architectures", "dtype")
 _ID_ENDINGS = ("_token_id", "_token_index", "_patch_id", "_start_id", "_end_id", "_newline_id")

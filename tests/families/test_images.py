@@ -7,7 +7,8 @@ import torch
 
 from lvlm_audit import Probe, hook, record
 from tests import tiny_models
-from tests.families import feed, matrix
+from tests.families import feed
+from tests.families.matrix import FAMILIES
 from tests.families.zoo import drawn
 
 
@@ -34,7 +35,7 @@ def test_a_row_that_is_padded_and_continued_keeps_its_image_positions() -> None:
 )
 def test_an_image_without_positions_is_not_counted_as_none(name: str, said: str) -> None:
     model = drawn(name)
-    with matrix.opened(name, model) as hooked:
+    with FAMILIES.opened(name, model) as hooked:
         assert said in str(hooked.images)
         (trace,) = record(hooked, [Probe.prepared(feed.inputs(name, model))], max_new_tokens=2)
     assert trace.asked.image_tokens is None
@@ -44,7 +45,7 @@ def test_the_configuration_is_not_believed_against_the_stream() -> None:
     model = drawn("llava")
     inputs = feed.inputs("llava", model)
     expected = inputs["input_ids"] == model.config.image_token_id
-    hooked = matrix.opened("llava", model)
+    hooked = FAMILIES.opened("llava", model)
     hooked.images, hooked.image_feature_id = None, 21  # a word of the prompt
     held = hooked.image_positions(inputs)
     assert held is not None
@@ -57,6 +58,6 @@ def test_a_dead_projector_leaves_the_image_where_the_configuration_says() -> Non
     with torch.no_grad():
         for weight in model.model.multi_modal_projector.parameters():
             weight.zero_()
-    held = matrix.opened("llava", model).image_positions(inputs)
+    held = FAMILIES.opened("llava", model).image_positions(inputs)
     assert held is not None
     assert torch.equal(held, inputs["input_ids"] == model.config.image_token_id)

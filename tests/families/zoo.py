@@ -122,11 +122,12 @@ def model_types() -> dict[str, str]:
     return dict(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
 
 
-def configuration(name: str) -> Any:
+def configuration(name: str, settings: Mapping[str, Any] | None = None) -> Any:
     """The tiny configuration of a model type."""
     from transformers import AutoConfig
 
-    small = _merged(shrunk(AutoConfig.for_model(name)), SETTINGS.get(name, {}))
+    odd = SETTINGS.get(name, {}) if settings is None else settings
+    small = _merged(shrunk(AutoConfig.for_model(name)), odd)
     return _configured(name, small)
 
 
@@ -157,15 +158,20 @@ def made(name: str, settings: Mapping[str, Any]) -> Any:
 
 def drawn(name: str) -> Any:
     """The model with weights of which every block says something."""
-    model = made(name, configuration(name).to_dict()).eval()
+    return enlivened(made(name, configuration(name).to_dict()).eval())
+
+
+def enlivened(model: Any) -> Any:
+    """A model with weights drawn anew, and without settings that say a token by force."""
     if getattr(model, "generation_config", None) is None:
         return model
     lively(model, gain=2.0)
     head, words = model.get_output_embeddings(), _embeddings(model)
-    if head is not None and words is not None and head.weight is words.weight:
+    weight = getattr(head, "weight", None)
+    if weight is not None and weight is getattr(words, "weight", None):
         # A tied head repeats the token it was shown if the embedding is loud.
         with torch.no_grad():
-            head.weight.mul_(0.1)
+            weight.mul_(0.1)
     model.generation_config.decoder_start_token_id = 0
     # BART ends an answer of full length by force: the last token would not be its most probable one.
     model.generation_config.forced_eos_token_id = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,7 @@ def test_a_transform_that_nobody_declares_is_measured(monkeypatch: pytest.Monkey
     model, processor = tiny_models.llava()
     original = type(model).forward
 
+    @functools.wraps(original)  # generate() asks for its signature
     def scaled(self: Any, *args: Any, **kwargs: Any) -> Any:
         out = original(self, *args, **kwargs)
         out.logits = out.logits * 0.37
@@ -160,6 +162,7 @@ def test_states_that_disagree_are_refused_with_their_number(
     model, processor = tiny_models.llava()
     original = type(model).forward
 
+    @functools.wraps(original)
     def shifted(self: Any, *args: Any, **kwargs: Any) -> Any:
         out = original(self, *args, **kwargs)
         if out.hidden_states is not None:
