@@ -301,6 +301,7 @@ def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evi
 
     pairs = items("answer pairs")
     replays = recordings.get(Need(lens, "answer pairs"))
+    words = recordings.get(Need(lens, "image words"))
     return Evidence(
         lens,
         items("answers"),
@@ -308,6 +309,8 @@ def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evi
         reference_pairs=items("reference pairs"),
         no_image_pairs=tuple(p for p in pairs if p.condition == NO_IMAGE),
         no_image_reason="" if replays is None else replays.facts.get("no_image_reason", ""),
+        image_words=items("image words"),
+        image_words_reason="" if words is None else words.facts.get("image_words_reason", ""),
         text_answers=items("text answers"),
         features=items("features"),
         common_step=items("common step"),

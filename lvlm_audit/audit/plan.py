@@ -29,6 +29,7 @@ Kind = Literal[
     "features",
     "common step",
     "feature maps",
+    "image words",
     "text answers",
     "effects",
 ]
@@ -157,6 +158,7 @@ def plan(
     *,
     states: bool = True,
     compare_llm: bool = False,
+    labelled: bool = False,
 ) -> list[Need]:
     """The recordings that checks need, base answers first.
 
@@ -168,12 +170,15 @@ def plan(
         lens: the run's.
         states: without them only what the checks need is recorded, and answers.
         compare_llm: whether every prompt is asked without an image too.
+        labelled: whether a probe's words are labelled right or wrong: signals read the image's own words.
     """
     wanted = {Need(lens, "answers")}
     if states:
         wanted |= {Need(lens, "answer pairs"), *(Need(lens, kind) for kind in STATES)}
     if compare_llm:
         wanted.add(Need(lens, "text answers"))
+    if labelled:
+        wanted |= {Need(lens, "answer pairs"), Need(lens, "image words")}
     for check in checks:
         through, kind = check.lens or lens, check.metric.needs
         if kind == "no-image pairs":

@@ -19,6 +19,8 @@ from lvlm_audit.traces.common import common_step
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.feature_recorder import record_common_step, record_features
 from lvlm_audit.traces.features import FeatureTrace
+from lvlm_audit.traces.image_word_recorder import iter_image_words
+from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.paired import iter_conditions, iter_pairs
 from lvlm_audit.traces.parts import Parts
 from lvlm_audit.traces.recorder import iter_record, iter_replay
@@ -314,6 +316,35 @@ def _feature_maps(job: Job) -> Items:
     return feature_maps(job.features("features"), job.features("common step"))
 
 
+def _image_words(job: Job) -> Items:
+    """What each image's own positions say of its answer; the prompt alone is run."""
+    said = {trace.asked.id: [int(i) for i in trace.token_ids] for trace in job.answers()}
+    chosen = [probe for probe in job.shown.probes if probe.images]
+    if not chosen:
+        job.facts["image_words_reason"] = "no probe shows an image"
+        return []
+
+    def make(missing: list[int]) -> Iterator[ImageWords]:
+        probes = [chosen[i] for i in missing]
+        return iter_image_words(
+            job.model,
+            probes,
+            [said[probe.id] for probe in probes],
+            lens=job.need.lens,
+            batch_size=job.settings.batch_size,
+            on_progress=job.progress("reading the images' own words"),
+        )
+
+    try:
+        return job.parts.completed(
+            chosen, make, conditions=[[said[probe.id], "image words"] for probe in chosen]
+        )
+    except LvlmAuditError as error:
+        # Some models' images hold no positions. That is no failure of the audit: a signal is missing.
+        job.facts["image_words_reason"] = _reason(error)
+        return []
+
+
 _MAKERS: Mapping[Kind, Callable[[Job], Items]] = {
     "answers": _answers,
     "answer pairs": _answer_pairs,
@@ -321,6 +352,7 @@ _MAKERS: Mapping[Kind, Callable[[Job], Items]] = {
     "features": _features,
     "common step": _common_step,
     "feature maps": _feature_maps,
+    "image words": _image_words,
     "text answers": _text_answers,
     "effects": _effects,
 }

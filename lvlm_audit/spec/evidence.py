@@ -10,6 +10,7 @@ from lvlm_audit.interventions.named import Skip
 from lvlm_audit.metrics.curves import Needs
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
+from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.trace import LensName, PairedTrace, Trace
 
 Item = Trace | PairedTrace | EffectTrace
@@ -42,6 +43,8 @@ class Evidence:
         feature_maps: pictures of both.
         no_image_pairs: paired replays of the answers without any image; empty when not possible.
         no_image_reason: why there are none, where the model said so; else empty.
+        image_words: what the images' own positions say of the answers; no check reads them, signals do.
+        image_words_reason: why there are none, where the model said so; else empty.
         text_answers: one for each distinct prompt, asked without any image; for comparing the model
             with the language model inside it.
         effects: of each skip set that was asked for.
@@ -57,6 +60,8 @@ class Evidence:
     feature_maps: Sequence[FeatureMap] = ()
     no_image_pairs: Sequence[PairedTrace] = ()
     no_image_reason: str = ""
+    image_words: Sequence[ImageWords] = ()
+    image_words_reason: str = ""
     text_answers: Sequence[Trace] = ()
     effects: Mapping[Skip, Effects] = field(default_factory=dict)
     baseline: Audit | None = None

@@ -15,6 +15,7 @@ from torch import Tensor
 from lvlm_audit.models.asking import Inputs
 from lvlm_audit.models.greedy import greedy
 from lvlm_audit.models.hooked import HookedModel
+from lvlm_audit.models.hooks import Receive
 
 OnStep = Callable[[Tensor, Tensor], None]
 """Called after each step with states [B, S, d] of the predicting position and emitted ids [B]."""
@@ -73,10 +74,21 @@ def read_ends(hooked: HookedModel, inputs: Inputs, counts: Sequence[int]) -> lis
         for row, count in enumerate(counts):
             kept[row].append(state[row, -count:].clone())
 
+    read_prompt(hooked, inputs, receive)
+    return [torch.stack(states, dim=1) for states in kept]
+
+
+def read_prompt(hooked: HookedModel, inputs: Inputs, receive: Receive) -> None:
+    """One forward pass over prompts, handing every state of every position to `receive` as it comes.
+
+    Args:
+        hooked: the model.
+        inputs: as `HookedModel.inputs` makes them.
+        receive: called with j and state j [B, n, d], which is alive only during the call.
+    """
     with hooked.untouched(), torch.inference_mode(), hooked.tapped(receive):
         # One new token: prepares positions as generation does, and runs the model once.
         _call(hooked, inputs, 1, [])
-    return [torch.stack(states, dim=1) for states in kept]
 
 
 def _run(

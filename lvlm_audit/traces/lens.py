@@ -125,6 +125,14 @@ class Lens:
         rows = self.prepared(states)
         return self.readout.logits(rows.flatten(0, 1)).view(*rows.shape[:2], -1)
 
+    def logits_at(self, rows: Tensor, state: int) -> Tensor:
+        """Float32 logits [n, V] of rows [n, d] that are all at one state; the next call overwrites them."""
+        if self.name == "normed" or state == self.states - 1:
+            ready = self.readout.normed(rows)
+        else:
+            ready = rows.to(self.readout.device, torch.float32)
+        return self.readout.logits(ready, self._room(len(rows)))
+
     @torch.inference_mode()
     def read(self, states: Tensor, emitted: Tensor, distractors: Tensor) -> Reading:
         """Everything a trace keeps of n tokens.

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save_file
 from lvlm_audit.errors import TraceError
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
+from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.trace import (
     SCHEMA_VERSION,
     Asked,
@@ -34,13 +35,14 @@ from lvlm_audit.traces.trace import (
 _ARRAYS = "arrays.safetensors"
 _RECORD = "recording.json"
 
-Item = Trace | PairedTrace | FeatureTrace | FeatureMap | EffectTrace
+Item = Trace | PairedTrace | FeatureTrace | FeatureMap | EffectTrace | ImageWords
 _ARRAY_FIELDS: dict[type[Item], tuple[str, ...]] = {
     Trace: array_fields(Trace),
     PairedTrace: array_fields(PairedTrace),
     FeatureTrace: ("token_ids", "features"),
     FeatureMap: ("pca", "tsne"),
     EffectTrace: ("token_ids", "kl", "divergence", "leaders", "log2_probability"),
+    ImageWords: ("token_ids", "confidence", "position"),
 }
 _KINDS = {cls.__name__: cls for cls in _ARRAY_FIELDS}
 

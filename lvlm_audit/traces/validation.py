@@ -24,6 +24,7 @@ _WITHIN_ONE = frozenset(
         "top_probs",
         "candidate_probability",
         "distractor",
+        "confidence",
     }
 )
 _NOT_NEGATIVE = frozenset({"rank", "entropy", "kl_to_final", "paper_index"})

@@ -33,6 +33,15 @@ class TestPlan:
     def test_answers_without_an_image_are_recorded_on_request_and_last(self):
         assert plan([], "raw", compare_llm=True)[-1] == Need("raw", "text answers")
 
+    def test_labelled_probes_need_the_images_own_words_and_replays_without_an_image(self):
+        plain = plan([], "normed", states=False)
+        needs = plan([], "normed", states=False, labelled=True)
+        assert set(needs) - set(plain) == {
+            Need("normed", "answer pairs"),
+            Need("normed", "image words"),
+        }
+        assert Need("normed", "image words") not in plan(suite().checks, "normed")
+
     def test_replays_without_an_image_share_the_run_with_the_image(self):
         check = dataclasses.replace(suite("grounding").checks[0], metric=grounding)
         assert plan([check], "normed") == plan([], "normed")
