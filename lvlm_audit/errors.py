@@ -86,5 +86,9 @@ class CheckError(LvlmAuditError):
     """A check that is declared wrongly or that could not run."""
 
 
+class SignalError(LvlmAuditError):
+    """A hallucination signal that is declared wrongly, or that gave no number a token."""
+
+
 class DocumentError(LvlmAuditError):
     """An audit document (JSON) that cannot be read: not ours, damaged, or from a newer version."""

@@ -1,1 +1,1 @@
-"""Hallucinated tokens: which they are, and what an answer is worth. NumPy only, from traces alone."""
+"""Hallucinated tokens: which they are, what an answer is worth, and how well signals find them. NumPy only."""
