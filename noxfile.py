@@ -94,6 +94,14 @@ def controls(session: nox.Session) -> None:
 
 
 @nox.session
+def hallucination(session: nox.Session) -> None:
+    """See how well signals find the demo model's wrong words; writes docs/hallucination.md (half an hour)."""
+    package(session)
+    session.run("lvlm-audit", "demo")
+    session.run("python", "-m", "benchmarks.hallucination", *session.posargs)
+
+
+@nox.session
 def families(session: nox.Session) -> None:
     """Open a tiny model of every family that transformers knows; writes docs/families.md."""
     package(session)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from lvlm_audit.errors import LvlmAuditError as LvlmAuditError
     from lvlm_audit.hallucination.metrics import hallucinated as hallucinated
     from lvlm_audit.hallucination.metrics import late_reversal as late_reversal
+    from lvlm_audit.hallucination.signals.evidence import TokenEvidence as TokenEvidence
+    from lvlm_audit.hallucination.signals.registry import register as register_signal  # noqa: F401
+    from lvlm_audit.hallucination.signals.signal import Signal as Signal
     from lvlm_audit.interventions.named import Skip as Skip
     from lvlm_audit.metrics.curves import Metric as Metric
     from lvlm_audit.metrics.curves import grounding as grounding
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
     from lvlm_audit.traces.feature_recorder import record_common_step as record_common_step
     from lvlm_audit.traces.feature_recorder import record_features as record_features
     from lvlm_audit.traces.features import FeatureTrace as FeatureTrace
+    from lvlm_audit.traces.image_word_recorder import record_image_words as record_image_words
     from lvlm_audit.traces.recorder import record as record
     from lvlm_audit.traces.recorder import replay as replay
     from lvlm_audit.traces.trace import Trace as Trace
@@ -84,6 +88,9 @@ _HOMES = {
     "errors": ("LvlmAuditError",),
     "hallucination.metrics": ("hallucinated", "late_reversal"),
     "interventions.named": ("Skip",),
+    "hallucination.signals.evidence": ("TokenEvidence",),
+    "hallucination.signals.registry": ("register",),
+    "hallucination.signals.signal": ("Signal",),
     "metrics.curves": (
         "Metric",
         "grounding",
@@ -141,10 +148,11 @@ _HOMES = {
     "traces.common": ("common_step",),
     "traces.feature_recorder": ("record_common_step", "record_features"),
     "traces.features": ("FeatureTrace",),
+    "traces.image_word_recorder": ("record_image_words",),
     "traces.recorder": ("record", "replay"),
     "traces.trace": ("Trace",),
 }
-_RENAMED = {"write": "render"}
+_RENAMED = {"write": "render", "register": "register_signal"}
 _WHERE = {_RENAMED.get(n, n): (home, n) for home, names in _HOMES.items() for n in names}
 
 __all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604

@@ -12,6 +12,7 @@ from lvlm_audit.audit.decoder import compare_decoder
 from lvlm_audit.audit.effects import skip_reading
 from lvlm_audit.audit.geometry import feature_reading
 from lvlm_audit.audit.grounding import grounding_reading
+from lvlm_audit.audit.hallucination import hallucination_reading
 from lvlm_audit.audit.last_transition import last_transition
 from lvlm_audit.audit.readings import layer_summaries, probe_readings, stage_reading
 from lvlm_audit.audit.uses import uses
@@ -71,6 +72,8 @@ def conclude(
 
     Raises:
         TraceError: no eligible token in any answer, or no paper_index where it is to be read.
+        ProbeError: labels that cannot be read; names the probe.
+        SignalError: a third party's signal failed.
     """
     divergence = cast(DivergenceName, subject.divergence)
     stages = find_stages(
@@ -111,6 +114,8 @@ def conclude(
             else None
         ),
         skips=skip_reading(evidence, seed=seed),
+        # Labels are about the probes' own images; a control shows others.
+        hallucination=(None if subject.control else hallucination_reading(evidence, seed=seed)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lvlm_audit.audit.conclude import conclude, findings, selected
 from lvlm_audit.audit.gather import choose_probes, gather, open_subject, without_eyes
+from lvlm_audit.audit.hallucination import labelled
 from lvlm_audit.audit.maps import feature_maps
 from lvlm_audit.audit.modes import Mode, ScalingName, mode_name
 from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
@@ -20,6 +21,7 @@ from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Effects, Evidence
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.features import FeatureTrace
+from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.trace import DivergenceName, PairedTrace, Trace
 
 DEMO_NOTE = (
@@ -96,7 +98,12 @@ def audit_model(
     if blind:
         settings = dataclasses.replace(settings, control="text-only")
     probes = choose_probes(settings, is_demo)
-    needs = plan(suite.checks, settings.lens, compare_llm=settings.compare_llm)
+    needs = plan(
+        suite.checks,
+        settings.lens,
+        compare_llm=settings.compare_llm,
+        labelled=settings.control is None and any(map(labelled, probes)),
+    )
     needs = with_paper_index(needs, suite.checks, settings.mode)
     gathered = gather(settings, needs, checkpoint, probes, on_progress=on_progress)
     read = {
@@ -167,6 +174,7 @@ def run(
     text_answers: Sequence[Trace] = (),
     effects: Mapping[Skip, Effects] | None = None,
     baseline: Audit | None = None,
+    image_words: Sequence[ImageWords] = (),
     model: str = "traces",
     divergence: DivergenceName = "jsd",
     scaling: ScalingName = "none",
@@ -185,6 +193,7 @@ def run(
         text_answers: each distinct prompt, asked without an image: compared with the answers.
         effects: of the skip sets that checks declare.
         baseline: an earlier audit, for the checks that are held against one.
+        image_words: what the images' own positions say of the answers (`record_image_words`).
         model: what the document calls the model.
         divergence: what is read and shown between neighbouring states.
         scaling: how the report's heat maps are scaled.
@@ -216,6 +225,7 @@ def run(
         text_answers=tuple(text_answers),
         effects=effects or {},
         baseline=baseline,
+        image_words=tuple(image_words),
         features=tuple(features),
         common_step=tuple(common_step),
         feature_maps=tuple(feature_maps(features, common_step)),

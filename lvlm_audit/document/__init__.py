@@ -25,6 +25,12 @@ from lvlm_audit.document.findings import (
     Verdict,
 )
 from lvlm_audit.document.grounding import GroundingReading, Quantity
+from lvlm_audit.document.hallucination import (
+    HallucinationReading,
+    KindScore,
+    LabelledToken,
+    SignalScore,
+)
 from lvlm_audit.document.plain import rounded
 from lvlm_audit.document.probes import ProbeReading, TokenReading
 from lvlm_audit.document.skips import (
@@ -62,7 +68,10 @@ __all__ = [
     "Finding",
     "Floor",
     "GroundingReading",
+    "HallucinationReading",
     "Interval",
+    "KindScore",
+    "LabelledToken",
     "LayerSummary",
     "Level",
     "Measured",
@@ -75,6 +84,7 @@ __all__ = [
     "Severity",
     "SideBySide",
     "SideDifference",
+    "SignalScore",
     "SkipEffect",
     "SkipReading",
     "Stage",

@@ -14,6 +14,7 @@ from lvlm_audit.document.decoder import DecoderComparison
 from lvlm_audit.document.features import FeatureReading
 from lvlm_audit.document.findings import Finding, Verdict
 from lvlm_audit.document.grounding import GroundingReading
+from lvlm_audit.document.hallucination import HallucinationReading
 from lvlm_audit.document.plain import build
 from lvlm_audit.document.probes import ProbeReading
 from lvlm_audit.document.saved import Saved
@@ -82,6 +83,8 @@ class Audit(Saved):
     decoder: DecoderComparison | None = None
     skips: SkipReading | None = None
     """None where no check asked for a skip set."""
+    hallucination: HallucinationReading | None = None
+    """None where no word of the answers is labelled right or wrong."""
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
 

@@ -14,6 +14,7 @@ from lvlm_audit.document import (
     DecoderComparison,
     Finding,
     GroundingReading,
+    HallucinationReading,
     Severity,
     Stage,
     StageReading,
@@ -124,6 +125,8 @@ def summary(
         say.line(f"image   {_one(_grounding(audit.grounding), 200)}")
     if audit.decoder is not None:
         _decoder(audit.decoder, say)
+    if audit.hallucination is not None:
+        say.line(f"words   {_one(_hallucination(audit.hallucination), 300)}")
     if audit.findings:
         console.print(_table(sorted(audit.findings, key=urgency), say))
     else:
@@ -190,6 +193,19 @@ def _grounding(found: GroundingReading) -> str:
         f"enters at state {node_words(found.enters)}; {share(found.left_at_last.value)} of the peak left "
         f"at the end ({found.ungrounded} of {found.tokens} content tokens ungrounded)"
     )
+
+
+def _hallucination(found: HallucinationReading) -> str:
+    """How many words are wrong, and the signal that finds them best, if any is shown to beat chance."""
+    said = f"{found.hallucinated} of {counted(found.labelled, 'labelled word')} hallucinated"
+    scored = [s for s in found.signals if s.auroc is not None and s.auroc_interval is not None]
+    shown = [s for s in scored if s.auroc_interval is not None and s.auroc_interval.low > 0.5]
+    if not shown:
+        return f"{said}; no signal is shown to find them"
+    best = max(shown, key=lambda s: s.auroc or 0.0)
+    assert best.auroc_interval is not None
+    low, high = number(best.auroc_interval.low), number(best.auroc_interval.high)
+    return f"{said}; found best by {best.name}, AUROC {number(best.auroc)} [{low}, {high}]"
 
 
 def _decoder(found: DecoderComparison, say: _Speaker) -> None:
