@@ -42,7 +42,7 @@ CROWDED = 3
 SCENES = 240
 """Drawn for one round; about a sixth are crowded and asked about in one of the kinds."""
 ROUNDS = 60
-IMAGE_WORD_ROUNDS = 12
+IMAGE_WORD_ROUNDS = 5
 """Rounds in which the images' own words are read: that costs more than everything else together."""
 LONGEST = 16
 """Tokens: the words that count stand at the beginning of these answers."""
