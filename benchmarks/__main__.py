@@ -15,6 +15,7 @@ for arguments in (
     ("benchmarks.bench_recording", str(demo_folder()), "--demo-probes"),
     # Other lengths: what is kept in memory must not grow with the answers.
     ("benchmarks.bench_recording", str(demo_folder()), "--demo-probes", "--tokens", "96"),
+    ("benchmarks.bench_skipping", str(demo_folder())),
     ("benchmarks.bench_recording", "7b", "--tokens", "8", "--repeat", "1"),
 ):
     print(" ".join(arguments), flush=True)

@@ -124,6 +124,27 @@ MUTANTS = (
         "tests/hallucination/test_labels.py::"
         "test_a_right_word_is_not_prior_driven_even_if_the_prior_says_it",
     ),
+    Mutant(
+        "nomination and certification share an image",
+        "lvlm_audit/compression/split.py",
+        'for key in (f"cluster {probe.cluster}", *_pictures(probe)):',
+        'for key in (f"cluster {probe.cluster}",):',
+        "tests/compression/test_certification.py::test_no_image_is_in_both_halves",
+    ),
+    Mutant(
+        "a size certified after a smaller one failed",
+        "lvlm_audit/compression/certification.py",
+        "            break\n        passed += 1",
+        "            continue\n        passed += 1",
+        "tests/compression/test_certification.py::test_the_sequence_ends_with_the_first_size_that_fails",
+    ),
+    Mutant(
+        "a block removed, its successors not numbered anew",
+        "lvlm_audit/compression/removal.py",
+        "                        _set(stack, module, name, new)",
+        "                        _set(stack, module, name, old)",
+        "tests/compression/test_removal.py::test_without_the_blocks_it_answers_as_with_them_skipped",
+    ),
 )
 
 

@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "demo": _demo,
         "doctor": _doctor,
         "models": _models,
+        "plan": _plan,
         "render": _render,
     }
     return _guarded(lambda: commands[options.command](options))
@@ -77,6 +78,37 @@ def _parser() -> argparse.ArgumentParser:
         "model", nargs="?", help="checkpoint folder, hub id or alias; without it the demo model"
     )
     _add_loading(doctor)
+    plan = commands.add_parser(
+        "plan", help="find decoder blocks that can be removed: nominate, certify, export"
+    )
+    plan.add_argument(
+        "model", nargs="?", help="checkpoint folder, hub id or alias; without it the demo model"
+    )
+    plan.add_argument(
+        "--budget", type=float, required=True, help="largest loss allowed, in the measure's unit"
+    )
+    plan.add_argument(
+        "--measure",
+        default="kl",
+        help="kl: bits a token (default); disagreement: share of tokens; accuracy: drop of right answers",
+    )
+    plan.add_argument(
+        "--max-blocks", type=int, help="largest set (default: a quarter of the depth)"
+    )
+    plan.add_argument(
+        "--probes", type=Path, help="folder of images or JSONL; half nominates, half certifies"
+    )
+    plan.add_argument(
+        "--export", type=Path, metavar="DIR", help="write the pruned checkpoint there"
+    )
+    plan.add_argument("--json", type=Path, help="write the plan there")
+    plan.add_argument("--report", type=Path, help="write it as a page there")
+    _add_loading(plan)
+    plan.add_argument("--max-new-tokens", type=int, default=48)
+    plan.add_argument("--batch-size", type=int, default=8)
+    plan.add_argument(
+        "--seed", type=int, default=0, help="of the halves and of resampling (default: 0)"
+    )
     commands.add_parser("models", help="list the aliases that --lvlm-model knows")
     return parser
 
@@ -156,6 +188,49 @@ def _calibrate(options: argparse.Namespace) -> int:
     if options.json is not None:
         found.save(options.json)
         print(f"written {options.json}")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from lvlm_audit.audit.plan import Settings
+    from lvlm_audit.audit.pruning import Wanted, plan_pruning
+    from lvlm_audit.report.html import write
+    from lvlm_audit.report.terminal.pruning import show
+    from lvlm_audit.writing import check_writable
+
+    for path in (options.json, options.report):
+        if path is not None:
+            check_writable(path)
+    plan = plan_pruning(
+        Settings(
+            model=options.model,
+            probes=options.probes,
+            device=options.device,
+            dtype=options.dtype,
+            max_new_tokens=options.max_new_tokens,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            trust_remote_code=options.trust_remote_code,
+            revision=options.revision,
+            adapter=options.adapter,
+        ),
+        Wanted(
+            budget=options.budget,
+            measure=options.measure,
+            max_blocks=options.max_blocks,
+            export=options.export,
+        ),
+        on_progress=_progress(),
+    )
+    show(plan, Console())
+    if options.json is not None:
+        plan.save(options.json)
+        print(f"written {options.json}")
+    if options.report is not None:
+        write(plan, options.report)
+        print(f"written {options.report}")
     return 0
 
 

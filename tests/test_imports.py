@@ -49,7 +49,8 @@ def test_checks_audits_and_reports_work_without_torch():
         "import lvlm_audit as a; a.suite(); a.suite('paper'); a.run; a.render; a.Trace; a.read_probes;"
         "a.find_stages; import lvlm_audit.audit.gather, lvlm_audit.compare, lvlm_audit.traces.store;"
         "import lvlm_audit.pytest_plugin.collection, lvlm_audit.pytest_plugin.xdist;"
-        "import lvlm_audit.hallucination.labels"
+        "import lvlm_audit.hallucination.labels, lvlm_audit.audit.pruning, lvlm_audit.compression.sleb;"
+        "import lvlm_audit.report.terminal.pruning"
     )
     assert loaded_by(code).isdisjoint({"torch", "transformers", "sklearn"})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lvlm_audit.audit.readings import margin, text_of
+from lvlm_audit.compression.plateau import stabilization, transitions
 from lvlm_audit.document import Nomination, Reversal, Uses, rounded
 from lvlm_audit.metrics.nodes import late_mutations
 from lvlm_audit.spec.evidence import Evidence
@@ -39,25 +40,19 @@ def _removable(evidence: Evidence, stages: Stages) -> tuple[list[Nomination], st
         "Not certified: a plateau may nominate a block, only skipping it and measuring the output "
         "may certify it."
     )
+    stage = stabilization(stages)
     if stages.pattern not in (RISE_AND_PLATEAU, THREE_STAGES) or stages.critical_layer is None:
         return [], f"No block is nominated: the answers show no plateau ({stages.pattern})."
-    first = stages.critical_layer
-    mutations = stages.mutation_layers
-    # Skip set of the stabilization stage: layers[c : m - 1]; the last block is never nominated.
-    last = (min(mutations) - 1) if mutations else stages.blocks - 1
-    jsd = np.concatenate([t.divergence[t.eligible] for t in evidence.traces])
-    leader = np.concatenate([t.leader[t.eligible] for t in evidence.traces])
-    influence = np.median(jsd, axis=0)
-    kept = (leader[:, 1:] == leader[:, :-1]).mean(axis=0)
+    influence, kept = transitions(evidence.traces)
     found = [
         Nomination(int(i), rounded(float(influence[i])) or 0.0, rounded(float(kept[i])) or 0.0)
-        for i in range(first, last)
+        for i in stage
         if influence[i] <= MAX_INFLUENCE and kept[i] >= MIN_KEPT
     ]
     found.sort(key=lambda n: (n.influence, -n.leader_kept))
     if not found:
         return [], (
-            f"No block of the stabilization stage (blocks {first} to {last - 1}) moves the median "
+            f"No block of the stabilization stage (blocks {stage.start} to {stage.stop - 1}) moves the median "
             f"token by at most {MAX_INFLUENCE} bit and keeps {MIN_KEPT:.0%} of the leaders."
         )
     return found, uncertified

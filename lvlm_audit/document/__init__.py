@@ -33,6 +33,16 @@ from lvlm_audit.document.hallucination import (
 )
 from lvlm_audit.document.plain import rounded
 from lvlm_audit.document.probes import ProbeReading, TokenReading
+from lvlm_audit.document.pruning import (
+    AnswerPair,
+    CandidateSet,
+    Export,
+    Loss,
+    Method,
+    NominatedSet,
+    PruningPlan,
+    Savings,
+)
 from lvlm_audit.document.skips import (
     BlockSet,
     Measured,
@@ -52,10 +62,12 @@ from lvlm_audit.document.uses import Nomination, Reversal, Uses
 __all__ = [
     "SCHEMA",
     "SCHEMA_VERSION",
+    "AnswerPair",
     "Audit",
     "BlockSet",
     "Bound",
     "Calibration",
+    "CandidateSet",
     "ClassComparison",
     "ClassMeasure",
     "ClassValue",
@@ -64,6 +76,7 @@ __all__ = [
     "DecoderComparison",
     "Difference",
     "Eligibility",
+    "Export",
     "FeatureReading",
     "Finding",
     "Floor",
@@ -74,13 +87,18 @@ __all__ = [
     "LabelledToken",
     "LayerSummary",
     "Level",
+    "Loss",
     "Measured",
+    "Method",
     "Node",
+    "NominatedSet",
     "Nomination",
     "Plane",
     "ProbeReading",
+    "PruningPlan",
     "Quantity",
     "Reversal",
+    "Savings",
     "Severity",
     "SideBySide",
     "SideDifference",

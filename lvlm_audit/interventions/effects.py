@@ -149,7 +149,8 @@ def iter_effects(
                 else answers(model, probes[here], max_new_tokens)
             )
         made: list[EffectTrace | LvlmAuditError] = []
-        for one, own, ids in zip(batch, states, fresh, strict=True):
+        arrays = _compared(readout, batch, torch.cat([_ends(readout, own) for own in states]))
+        for one, found, ids in zip(batch, arrays, fresh, strict=True):
             pieces = words.pieces(one.ids)
             try:
                 made.append(
@@ -160,7 +161,7 @@ def iter_effects(
                         token_ids=np.array(one.ids, np.int64),
                         token_texts=pieces,
                         token_classes=words.classes(pieces, one.ids, one.probe.prompt),
-                        **_compared(readout, one, _ends(readout, own)),
+                        **found,
                         base_answer=spoken(words, one.ids, model),
                         answer=None if ids is None else spoken(words, ids, model),
                         answer_ids=() if ids is None else tuple(ids),
@@ -210,16 +211,17 @@ def _ends(readout: Readout, states: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _compared(readout: Readout, one: Said, ends: Tensor) -> dict[str, Any]:
-    """The arrays of an `EffectTrace`, by chunks of rows."""
-    ids = torch.tensor(one.ids, device=ends.device)
+def _compared(readout: Readout, batch: Sequence[Said], ends: Tensor) -> list[dict[str, Any]]:
+    """The arrays of each `EffectTrace`, by chunks of rows of all answers: the head is large, and streams
+    through memory once a chunk."""
+    ids = torch.tensor([i for one in batch for i in one.ids], device=ends.device)
+    whole = torch.cat([one.ends for one in batch])
     parts: list[tuple[Tensor, ...]] = []
     for mine, theirs, said in zip(
-        one.ends.split(_CHUNK), ends.split(_CHUNK), ids.split(_CHUNK), strict=True
+        whole.split(_CHUNK), ends.split(_CHUNK), ids.split(_CHUNK), strict=True
     ):
-        log_p = readout.logits(mine).log_softmax(-1)
-        log_q = readout.logits(theirs).log_softmax(-1)
-        both = torch.stack([log_p, log_q])
+        both = readout.logits(torch.cat([mine, theirs])).log_softmax(-1).unflatten(0, (2, -1))
+        log_p, log_q = both
         parts.append(
             (
                 kullback_leibler(log_p, log_q),
@@ -228,15 +230,19 @@ def _compared(readout: Readout, one: Said, ends: Tensor) -> dict[str, Any]:
                 both.gather(-1, said.expand(2, -1)[..., None])[..., 0] / LN2,
             )
         )
-    kl, divergence, leaders, surprise = (
-        torch.cat(column, dim=-1).cpu().numpy() for column in zip(*parts, strict=True)
-    )
-    return {
-        "kl": kl,
-        "divergence": divergence,
-        "leaders": leaders.astype(np.int64),
-        "log2_probability": surprise,
-    }
+    lengths = [len(one.ids) for one in batch]
+    columns = [
+        torch.cat(column, dim=-1).split(lengths, dim=-1) for column in zip(*parts, strict=True)
+    ]
+    return [
+        {
+            "kl": kl.cpu().numpy(),
+            "divergence": divergence.cpu().numpy(),
+            "leaders": leaders.cpu().numpy().astype(np.int64),
+            "log2_probability": surprise.cpu().numpy(),
+        }
+        for kl, divergence, leaders, surprise in zip(*columns, strict=True)
+    ]
 
 
 def _tell(on_progress: OnProgress | None, done: int, total: int) -> None:

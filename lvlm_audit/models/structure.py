@@ -19,7 +19,7 @@ from lvlm_audit.errors import CannotRun, UnsupportedModel
 from lvlm_audit.models.hooks import hooks_restored
 from lvlm_audit.models.quantised import in_full
 
-_DEPTHS = ("num_hidden_layers", "num_decoder_layers", "decoder_layers", "num_layers", "n_layers")
+DEPTHS = ("num_hidden_layers", "num_decoder_layers", "decoder_layers", "num_layers", "n_layers")
 """Configuration keys under which decoders declare how many blocks they have."""
 
 
@@ -175,7 +175,7 @@ def find_blocks(model: Any, calls: Calls) -> tuple[nn.Module, ...]:
         UnsupportedModel: no such list ran.
     """
     config = text_config(model)
-    declared = {n for key in _DEPTHS if isinstance(n := getattr(config, key, None), int)}
+    declared = {n for key in DEPTHS if isinstance(n := getattr(config, key, None), int)}
     lists = {
         name: module
         for name, module in model.named_modules()

@@ -14,10 +14,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from lvlm_audit.document import Audit
+from lvlm_audit.document import Audit, PruningPlan
 from lvlm_audit.report import words
 from lvlm_audit.report.drawing import heat_map, spark
 from lvlm_audit.report.pages import audit as audit_page
+from lvlm_audit.report.pages import pruning as pruning_page
 from lvlm_audit.report.select import MAX_LISTED
 from lvlm_audit.writing import write_whole
 
@@ -37,11 +38,14 @@ class Kind:
     view: Callable[[Any], object]
 
 
-KINDS: dict[type, Kind] = {Audit: Kind("audit.html", audit_page.page)}
+KINDS: dict[type, Kind] = {
+    Audit: Kind("audit.html", audit_page.page),
+    PruningPlan: Kind("pruning.html", pruning_page.page),
+}
 """Every kind of document that has a page."""
 
 
-def render(document: Audit) -> str:
+def render(document: Audit | PruningPlan) -> str:
     """A document as one HTML page.
 
     The page refers to nothing outside itself, and its content security policy allows exactly the
@@ -63,7 +67,7 @@ def render(document: Audit) -> str:
     )
 
 
-def write(document: Audit, path: str | Path) -> None:
+def write(document: Audit | PruningPlan, path: str | Path) -> None:
     """Write the page; either the whole file appears or none.
 
     Raises:

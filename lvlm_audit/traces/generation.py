@@ -91,6 +91,34 @@ def read_prompt(hooked: HookedModel, inputs: Inputs, receive: Receive) -> None:
         _call(hooked, inputs, 1, [])
 
 
+def generate_only(hooked: HookedModel, inputs: Inputs, tokens: int) -> None:
+    """Exactly so many tokens and nothing else, whatever ends an answer: what timing is done on."""
+    with hooked.untouched(), torch.inference_mode():
+        _call(hooked, inputs, tokens, [])
+
+
+def step_logits(hooked: HookedModel, inputs: Inputs, tokens: int) -> tuple[list[int], list[Tensor]]:
+    """The model's own logits while it says exactly so many tokens, greedily, to one prompt.
+
+    Returns:
+        The emitted ids, and per step logits [V].
+    """
+    seen: list[Tensor] = []
+    ids: list[int] = []
+
+    def keep(_: Tensor, scores: Tensor) -> Tensor:
+        seen.append(scores[0].clone())
+        return scores
+
+    def after(text: Tensor, _: Any, **__: Any) -> Tensor:
+        ids.append(int(text[0, -1]))
+        return torch.zeros(text.shape[0], dtype=torch.bool, device=text.device)
+
+    with hooked.untouched(), torch.inference_mode():
+        _call(hooked, inputs, tokens, [], after, keep)
+    return ids, seen
+
+
 def _run(
     hooked: HookedModel,
     inputs: Inputs,

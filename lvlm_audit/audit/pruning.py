@@ -1,0 +1,443 @@
+"""`lvlm-audit plan`: nominate blocks on one half of the images, certify on the other, say what it saves."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lvlm_audit.audit.gather import Gathered, choose_probes, gather, open_subject
+from lvlm_audit.audit.plan import Need, Progress, Settings
+from lvlm_audit.compression.certification import (
+    CONFIDENCE,
+    Candidate,
+    candidates,
+    certified,
+    upper_bound,
+)
+from lvlm_audit.compression.influence import block_influence
+from lvlm_audit.compression.losses import DEFINITIONS, MEASURES, UNITS, Measure, agreement, loss
+from lvlm_audit.compression.nomination import Blocks, Nomination
+from lvlm_audit.compression.plateau import plateau
+from lvlm_audit.compression.sleb import sleb
+from lvlm_audit.compression.split import Split, halves
+from lvlm_audit.compression.windows import angular_distance, streamline
+from lvlm_audit.document import (
+    AnswerPair,
+    CandidateSet,
+    Export,
+    Loss,
+    Method,
+    NominatedSet,
+    PruningPlan,
+    Savings,
+    rounded,
+)
+from lvlm_audit.errors import UnsupportedModel, UsageError
+from lvlm_audit.probes.probe import Probe
+from lvlm_audit.stages import find_stages
+from lvlm_audit.statistics import MIN_IMAGES, ClusterMean
+from lvlm_audit.traces.effects import EffectTrace
+from lvlm_audit.traces.trace import Trace
+
+if TYPE_CHECKING:
+    from lvlm_audit.interventions.effects import Reference
+    from lvlm_audit.models.hooked import HookedModel
+
+_TIMED = 4
+"""Prompts in a batch that is timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a plan is asked for.
+
+    Attributes:
+        budget: largest loss that is allowed, in the measure's unit.
+        measure: which loss.
+        max_blocks: largest set; None: a quarter of the depth.
+        export: write the pruned checkpoint there; None: do not.
+
+    Raises:
+        UsageError: a value that cannot be used.
+    """
+
+    budget: float
+    measure: Measure = "kl"
+    max_blocks: int | None = None
+    export: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.measure not in MEASURES:
+            raise UsageError(f"--measure {self.measure!r} is not one of {', '.join(MEASURES)}.")
+        if not math.isfinite(self.budget) or self.budget < 0:
+            raise UsageError(
+                f"--budget {self.budget} is no bound; give 0 or more {UNITS[self.measure]}."
+            )
+        if self.max_blocks is not None and self.max_blocks < 1:
+            raise UsageError(f"--max-blocks {self.max_blocks} removes nothing; give at least 1.")
+
+
+def plan_pruning(
+    settings: Settings, wanted: Wanted, *, on_progress: Progress | None = None
+) -> PruningPlan:
+    """Answers come from the store where they were recorded before; everything else is measured.
+
+    Raises:
+        UsageError: an option that cannot be used, or fewer than two images.
+        ProbeError: `accuracy` is to be measured, and a probe has no answer.
+        LvlmAuditError: the model cannot be opened, read, recorded or exported.
+    """
+    from lvlm_audit.models.opening import load
+
+    if wanted.export is not None:
+        from lvlm_audit.compression.exporting import check_target
+
+        check_target(wanted.export)
+    told = on_progress or (lambda *_: None)
+    checkpoint, is_demo = open_subject(settings)
+    probes = choose_probes(settings, is_demo)
+    split = halves(probes, settings.seed)
+    if min(split.images) < 1:
+        raise UsageError(
+            "one image cannot be split into a half that nominates and one that certifies. Give at least "
+            f"{2 * MIN_IMAGES} images."
+        )
+    gathered = gather(
+        settings, [Need(settings.lens, "answers")], checkpoint, probes, on_progress=told
+    )
+    traces = gathered.evidence[settings.lens].traces
+    told("opening the model", 0, 0)
+    with load(
+        checkpoint,
+        device=settings.device,
+        dtype=settings.dtype,
+        trust_remote_code=settings.trust_remote_code,
+    ) as hooked:
+        return _Planner(hooked, probes, traces, split, settings, wanted, told).document(gathered)
+
+
+@dataclass(slots=True, eq=False)
+class _Planner:
+    hooked: HookedModel
+    probes: Sequence[Probe]
+    traces: Sequence[Trace]
+    split: Split
+    settings: Settings
+    wanted: Wanted
+    told: Progress
+    _whole: Reference | None = field(default=None)
+    _searched: dict[Blocks, ClusterMean] = field(default_factory=dict)
+
+    @property
+    def most(self) -> int:
+        """Largest set that is looked for."""
+        asked = self.wanted.max_blocks or max(1, self.hooked.blocks // 4)
+        return min(asked, self.hooked.blocks - 1)
+
+    @property
+    def search(self) -> Measure:
+        """Sets are compared by a loss of replayed answers: answering anew costs many times as much."""
+        return "kl" if self.wanted.measure == "accuracy" else self.wanted.measure
+
+    def document(self, gathered: Gathered) -> PruningPlan:
+        """Everything, in order; the certification half is looked at when its candidates are fixed."""
+        if self.wanted.measure == "accuracy":
+            self._require_answers()
+        nominations = self._nominations()
+        named = dict.fromkeys(blocks for n in nominations for blocks in n.sets)
+        fixed = candidates(nominations, {blocks: self._nomination_loss(blocks) for blocks in named})
+        first = [self._measured(c.blocks, "nomination") for c in fixed]
+        second = [self._measured(c.blocks, "certification") for c in fixed]
+        passed = certified(second, self.wanted.budget)
+        removable = list(fixed[passed - 1].blocks) if passed else []
+        shown = removable or list(fixed[0].blocks)
+        effects = self._asked_anew(tuple(shown))
+        return PruningPlan(
+            model=self.settings.model or "demo",
+            probes=self.settings.probes.name if self.settings.probes else "bundled",
+            measure=self.wanted.measure,
+            definition=DEFINITIONS[self.wanted.measure],
+            unit=UNITS[self.wanted.measure],
+            budget=self.wanted.budget,
+            confidence=CONFIDENCE,
+            depth=self.hooked.blocks,
+            nomination_images=self.split.images[0],
+            nomination_probes=len(self.split.nomination),
+            certification_images=self.split.images[1],
+            certification_probes=len(self.split.certification),
+            methods=[self._method(n) for n in nominations],
+            candidates=[
+                _candidate(c, one, two, number < passed)
+                for number, (c, one, two) in enumerate(zip(fixed, first, second, strict=True))
+            ],
+            certified=removable,
+            verdict=self._verdict(fixed, second, passed),
+            shown=shown,
+            agreement=_loss(agreement(effects, seed=self.settings.seed)),
+            answers=[_side_by_side(e) for e in effects],
+            savings=self._savings(removable) if removable else None,
+            export=self._export(removable) if removable else None,
+            note=self._note(),
+            provenance={
+                "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "seed": self.settings.seed,
+                "resolved": gathered.resolved,
+                "subject": dict(gathered.subject),
+                **gathered.provenance,
+            },
+        )
+
+    def _require_answers(self) -> None:
+        from lvlm_audit.errors import ProbeError
+
+        mute = [repr(p.id) for p in self.probes if not (p.answer or "").strip()]
+        if mute:
+            raise ProbeError(
+                f"--measure accuracy needs an answer for every probe, and {len(mute)} of {len(self.probes)} "
+                f"have none: {', '.join(mute[:8])}. Give them an 'answer', or measure kl or disagreement."
+            )
+
+    def _of(self, ids: Sequence[str]) -> tuple[list[Probe], list[Trace]]:
+        wanted = set(ids)
+        return (
+            [p for p in self.probes if p.id in wanted],
+            [t for t in self.traces if t.asked.id in wanted],
+        )
+
+    def _reference(self) -> Reference:
+        from lvlm_audit.interventions.effects import reference
+
+        if self._whole is None:
+            self._whole = reference(
+                self.hooked,
+                list(self.probes),
+                [t.token_ids.tolist() for t in self.traces],
+                batch_size=self.settings.batch_size,
+                on_progress=self._step("reading the whole model's answers"),
+            )
+        return self._whole
+
+    def _nominations(self) -> list[Nomination]:
+        from lvlm_audit.compression.contribution import layer_contribution
+        from lvlm_audit.compression.states import similarity
+
+        probes, traces = self._of(self.split.nomination)
+        whole = self._reference().of(self.split.nomination)
+        alike = similarity(self.hooked, probes, self.most, self._step("states of the prompts"))
+        stages = find_stages(traces, seed=self.settings.seed)
+        pieces = layer_contribution(
+            self.hooked,
+            whole,
+            self.most,
+            batch_size=self.settings.batch_size,
+            on_progress=self._step("layer contribution"),
+        )
+        influence = partial(block_influence, most=self.most, reason=alike.no_visual)
+        return [
+            block_influence(alike.cosine[0], self.most),
+            influence(alike.visual, where="visual"),
+            influence(alike.text, where="text"),
+            angular_distance(alike.angle),
+            streamline(alike.cosine),
+            plateau(traces, stages, self.most),
+            sleb(
+                self._nomination_loss,
+                self.hooked.blocks,
+                self.most,
+                # Another loss is certified than the one that is searched by: no early end.
+                enough=self.wanted.budget if self.search == self.wanted.measure else math.inf,
+                of=DEFINITIONS[self.search],
+            ),
+            *pieces,
+        ]
+
+    def _nomination_loss(self, blocks: Blocks) -> float:
+        """By which sets are compared; each is measured once."""
+        if blocks not in self._searched:
+            self.told(f"sets of {len(blocks)} on the nomination half", len(self._searched), 0)
+            effects = self._effects(blocks, self.split.nomination)
+            self._searched[blocks] = loss(effects, self.search, seed=self.settings.seed)
+        return self._searched[blocks].value
+
+    def _measured(
+        self, blocks: Blocks, half: Literal["nomination", "certification"]
+    ) -> ClusterMean:
+        """By what is asked for."""
+        if half == "nomination" and self.search == self.wanted.measure:
+            return self._searched[blocks]
+        self.told(f"the candidate of {len(blocks)} on the {half} half", 0, 0)
+        ids = self.split.nomination if half == "nomination" else self.split.certification
+        effects = self._effects(blocks, ids, anew=self.wanted.measure == "accuracy")
+        return loss(effects, self.wanted.measure, seed=self.settings.seed)
+
+    def _asked_anew(self, blocks: Blocks) -> list[EffectTrace]:
+        self.told("asking anew", 0, 0)
+        return self._effects(blocks, self.split.certification, anew=True)
+
+    def _effects(
+        self, blocks: Blocks, ids: Sequence[str], *, anew: bool = False
+    ) -> list[EffectTrace]:
+        from lvlm_audit.interventions.effects import iter_effects
+        from lvlm_audit.traces.batching import whole
+
+        return whole(
+            iter_effects(
+                self.hooked,
+                self._reference().of(ids),
+                blocks,
+                name="plan",
+                max_new_tokens=self.settings.max_new_tokens if anew else None,
+                batch_size=self.settings.batch_size,
+            )
+        )
+
+    def _method(self, nomination: Nomination) -> Method:
+        return Method(
+            method=nomination.method,
+            source=nomination.source,
+            definition=nomination.definition,
+            unit=UNITS[self.search] if nomination.unit == "loss" else nomination.unit,
+            scores=[rounded(score) for score in nomination.scores],
+            sets=[
+                NominatedSet(list(blocks), rounded(self._nomination_loss(blocks)) or 0.0)
+                for blocks in nomination.sets
+            ],
+            reason=nomination.reason,
+        )
+
+    def _verdict(
+        self, fixed: Sequence[Candidate], losses: Sequence[ClusterMean], passed: int
+    ) -> str:
+        budget, unit = f"{self.wanted.budget:g}", UNITS[self.wanted.measure]
+        if self.split.images[1] < MIN_IMAGES:
+            return (
+                f"Nothing can be certified: the certification half has {self.split.images[1]} images, and "
+                f"fewer than {MIN_IMAGES} decide nothing. Give at least {2 * MIN_IMAGES}."
+            )
+        if not passed:
+            high = upper_bound(losses[0]).high
+            return (
+                f"No block can be certified: without block {fixed[0].blocks[0]}, which costs least, the loss "
+                f"is {losses[0].value:.3g} and may be {high:.3g} ({unit}); the budget is {budget}."
+            )
+        several = "s" if passed > 1 else ""
+        text = (
+            f"{passed} of {self.hooked.blocks} blocks can be removed (block{several} "
+            f"{', '.join(map(str, fixed[passed - 1].blocks))}): the loss is at most "
+            f"{upper_bound(losses[passed - 1]).high:.3g} {unit}, within the budget of {budget}."
+        )
+        if passed == len(fixed):
+            text += " No larger set was tried."
+        return text
+
+    def _savings(self, blocks: Sequence[int]) -> Savings:
+        from lvlm_audit.compression.removal import removed
+        from lvlm_audit.compression.saving import size, speed
+
+        whole = size(self.hooked.model)
+        note, times = "", None
+        try:
+            with removed(self.hooked, blocks):
+                left = size(self.hooked.model)
+            self.told("timing", 0, 0)
+            times = speed(self.hooked, blocks, self._timed_probes())
+            note = (
+                f"Medians of {times.repeats} pairs of runs in turns, {times.rows} prompts in a batch, on "
+                f"{self.hooked.device} with blocks really removed. The whole model takes "
+                f"{times.prefill_seconds:.3g} s to the first token and {times.decode_seconds:.3g} s for each "
+                f"further one."
+            )
+        except UnsupportedModel as error:
+            inside = [p for i in blocks for p in self.hooked.anatomy.blocks[i].parameters()]
+            left = type(whole)(
+                whole.parameters - sum(p.numel() for p in inside),
+                whole.bytes - sum(p.numel() * p.element_size() for p in inside),
+            )
+            note = f"Speed was not measured: {error}"
+        return Savings(
+            parameters=whole.parameters,
+            parameters_saved=whole.parameters - left.parameters,
+            bytes=whole.bytes,
+            bytes_saved=whole.bytes - left.bytes,
+            prefill=None if times is None else rounded(times.prefill),
+            decode=None if times is None else rounded(times.decode),
+            note=note,
+        )
+
+    def _timed_probes(self) -> list[Probe]:
+        """One batch that a processor takes: prepared probes go alone, and numbers of images do not mix."""
+        from lvlm_audit.traces.batching import batches
+
+        probes, _ = self._of(self.split.certification)
+        return next(batches(probes, _TIMED))
+
+    def _export(self, blocks: Sequence[int]) -> Export | None:
+        if self.wanted.export is None:
+            return None
+        from lvlm_audit.compression.exporting import export
+
+        self.told("exporting", 0, 0)
+        made = export(self.hooked, blocks, self.wanted.export)
+        return Export(
+            folder=str(self.wanted.export),
+            bytes=made.bytes,
+            difference=rounded(made.difference) or 0.0,
+            largest_logit=rounded(made.largest_logit) or 0.0,
+            steps=made.steps,
+        )
+
+    def _note(self) -> str:
+        search = (
+            ""
+            if self.search == self.wanted.measure
+            else f" Sets are compared on the nomination half by {DEFINITIONS[self.search]}."
+        )
+        return (
+            f"The images are split at random (seed {self.settings.seed}): one half nominates, the other "
+            f"certifies, and none is in both. Of each size the set that costs least on the nomination half is "
+            f"tested on the certification half, smallest first, until one exceeds the budget (fixed sequence; "
+            f"no correction for several tests is needed). Intervals are two-sided 90 % over images; their "
+            f"upper end is the one-sided {100 * CONFIDENCE:g} % bound.{search}"
+        )
+
+    def _step(self, what: str) -> Callable[[int, int, int], None]:
+        return lambda done, total, _: self.told(what, done, total)
+
+
+def _candidate(
+    candidate: Candidate, first: ClusterMean, second: ClusterMean, passed: bool
+) -> CandidateSet:
+    return CandidateSet(
+        blocks=list(candidate.blocks),
+        methods=list(candidate.methods),
+        nomination=_loss(first),
+        certification=_loss(second),
+        certified=passed,
+    )
+
+
+def _loss(estimate: ClusterMean) -> Loss:
+    spread = upper_bound(estimate)
+    return Loss(
+        value=rounded(estimate.value) or 0.0,
+        low=rounded(spread.low),
+        high=rounded(spread.high),
+        images=estimate.n,
+        method=spread.method,
+    )
+
+
+def _side_by_side(effect: EffectTrace) -> AnswerPair:
+    return AnswerPair(
+        probe=effect.asked.id,
+        prompt=effect.asked.prompt,
+        reference=effect.asked.reference,
+        whole=effect.base_answer,
+        skipped=effect.answer or "",
+        same=bool(effect.same_answer),
+    )
