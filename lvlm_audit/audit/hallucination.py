@@ -159,7 +159,9 @@ def _measured(signal: Signal, tokens: LabelledTokens, evidence: Evidence) -> str
     if signal.needs == "image pair":
         reason = evidence.no_image_reason or "no answer was replayed without an image"
     elif signal.needs == "image words":
-        reason = evidence.image_words_reason or "the images' own words were not recorded"
+        reason = evidence.image_words_reason or (
+            "the images' own words are recorded where a check reads labels (check_hallucination.py)"
+        )
     else:
         reason = "it is not defined on any labelled token"
     return f"Not measured: {reason.rstrip('.')}."

@@ -170,15 +170,22 @@ def plan(
         lens: the run's.
         states: without them only what the checks need is recorded, and answers.
         compare_llm: whether every prompt is asked without an image too.
-        labelled: whether a probe's words are labelled right or wrong: signals read the image's own words.
+        labelled: whether a probe's words are labelled right or wrong. Where a check reads such labels, what
+            the image's own words say is recorded, which costs as much as all the rest, and what is answered
+            without an image, which tells errors of the language prior from misreadings.
     """
+    checks = list(checks)
     wanted = {Need(lens, "answers")}
     if states:
         wanted |= {Need(lens, "answer pairs"), *(Need(lens, kind) for kind in STATES)}
     if compare_llm:
         wanted.add(Need(lens, "text answers"))
-    if labelled:
-        wanted |= {Need(lens, "answer pairs"), Need(lens, "image words")}
+    if labelled and any(check.reads_truth for check in checks):
+        wanted |= {
+            Need(lens, "answer pairs"),
+            Need(lens, "image words"),
+            Need(lens, "text answers"),
+        }
     for check in checks:
         through, kind = check.lens or lens, check.metric.needs
         if kind == "no-image pairs":

@@ -111,7 +111,13 @@ def _answers(job: Job) -> Items:
 
 
 def _text_answers(job: Job) -> Items:
-    return _without_image(job, text_questions(job.shown.probes), "--lvlm-compare-llm")
+    try:
+        return _without_image(job, text_questions(job.shown.probes), "--lvlm-compare-llm")
+    except RecordingError:
+        if job.settings.compare_llm:
+            raise
+        # Nobody asked for them by name: errors of the language prior are then not told apart.
+        return []
 
 
 def _without_image(job: Job, probes: Sequence[Probe], option: str) -> Items:

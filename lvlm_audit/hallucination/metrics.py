@@ -34,6 +34,7 @@ hallucinated = Metric(
     "answers",
     _hallucinated,
     support=(0.0, 1.0),
+    truth=True,
     nothing="no word of these answers is labelled right or wrong",
 )
 late_reversal = Metric(

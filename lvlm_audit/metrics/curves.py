@@ -36,6 +36,7 @@ class Metric:
         support: least and greatest value that the curve can take; what it is by definition, not what
             was seen. Intervals are bounded by it.
         optional: the optional field of `Trace` that it reads; the planner has it recorded.
+        truth: it reads the probes' labels, not the model.
         nothing: what it says of answers in which no token has a value; empty: a sentence for all.
         read_back: a token of an earlier audit's document -> its value; None: documents do not hold it.
     """
@@ -46,6 +47,7 @@ class Metric:
     curve: Callable[[Any], Curve] = field(repr=False, compare=False)
     support: tuple[float, float] = (-math.inf, math.inf)
     optional: Literal["paper_index"] | None = None
+    truth: bool = False
     nothing: str = ""
     read_back: Callable[[TokenReading], float] | None = field(
         default=None, repr=False, compare=False

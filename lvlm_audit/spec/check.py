@@ -191,6 +191,11 @@ class Check:
         return f"share of {self.holds_for.of}"
 
     @builtins.property
+    def reads_truth(self) -> bool:
+        """Whether labels of the probes decide what it sees."""
+        return self.metric.truth or self.against == "correct"
+
+    @builtins.property
     def support(self) -> tuple[float, float]:
         """Least and greatest value that can be observed."""
         return self.property.support or self.metric.support

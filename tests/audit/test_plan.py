@@ -33,21 +33,21 @@ class TestPlan:
     def test_answers_without_an_image_are_recorded_on_request_and_last(self):
         assert plan([], "raw", compare_llm=True)[-1] == Need("raw", "text answers")
 
-    def test_labelled_probes_need_the_images_own_words_and_replays_without_an_image(self):
-        plain = plan([], "normed", states=False)
-        needs = plan([], "normed", states=False, labelled=True)
-        assert set(needs) - set(plain) == {
-            Need("normed", "answer pairs"),
-            Need("normed", "image words"),
-        }
-        assert Need("normed", "image words") not in plan(suite().checks, "normed")
-
     def test_replays_without_an_image_share_the_run_with_the_image(self):
         check = dataclasses.replace(suite("grounding").checks[0], metric=grounding)
         assert plan([check], "normed") == plan([], "normed")
         assert Need("raw", "answer pairs") in plan(
             [dataclasses.replace(check, lens="raw")], "normed"
         )
+
+    def test_labels_cost_something_only_where_a_check_reads_them(self):
+        checks = suite("hallucination").checks
+        more = {Need("normed", "image words"), Need("normed", "text answers")}
+        plain = set(plan(checks, "normed", states=False))
+        needs = set(plan(checks, "normed", states=False, labelled=True))
+        assert needs - plain == more | {Need("normed", "answer pairs")}
+        assert not more & set(plan(suite("hallucination").checks, "normed"))
+        assert not more & set(plan(suite().checks, "normed", labelled=True))
 
     def test_states_can_be_left_out(self):
         assert plan([], "normed", states=False) == [Need("normed", "answers")]
