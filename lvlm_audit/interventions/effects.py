@@ -25,7 +25,7 @@ from lvlm_audit.traces.assembly import remembered
 from lvlm_audit.traces.batching import Failures, at_least_one, each_batch
 from lvlm_audit.traces.divergence import LN2, jensen_shannon, kullback_leibler
 from lvlm_audit.traces.effects import EffectTrace
-from lvlm_audit.traces.generation import generate
+from lvlm_audit.traces.generation import Rescore, generate
 from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
 from lvlm_audit.traces.replaying import forced_states
 from lvlm_audit.traces.texts import Texts
@@ -177,10 +177,15 @@ def iter_effects(
         raise ProbesFailed(failures, len(probes))
 
 
-def answers(model: HookedModel, probes: Sequence[Probe], max_new_tokens: int) -> list[list[int]]:
+def answers(
+    model: HookedModel,
+    probes: Sequence[Probe],
+    max_new_tokens: int,
+    rescore: Rescore | None = None,
+) -> list[list[int]]:
     """Greedy answers of one batch as token ids, each cut after its first end of sequence.
 
-    Whatever intervention is under way takes part.
+    Whatever intervention is under way takes part; `rescore` is another decoding than the model's own.
     """
     emitted: list[Tensor] = []
     generate(
@@ -188,6 +193,7 @@ def answers(model: HookedModel, probes: Sequence[Probe], max_new_tokens: int) ->
         model.inputs(probes),
         max_new_tokens=max_new_tokens,
         on_step=lambda _, ids: emitted.append(ids.cpu()),
+        rescore=rescore,
     )
     rows = torch.stack(emitted, dim=1).tolist()
     found = []

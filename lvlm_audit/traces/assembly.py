@@ -208,16 +208,16 @@ def _prove_greedy(probe: Probe, reading: Reading, model: HookedModel) -> None:
         )
 
 
-def remembered(probe: Probe, prompt: Prompt) -> Asked:
-    """The probe as a trace remembers it."""
+def remembered(probe: Probe, prompt: Prompt | None = None) -> Asked:
+    """The probe as a trace remembers it, and what its prompt became if that is known."""
     return Asked(
         probe.id,
         probe.prompt,
         probe.cluster,
         probe.answer,
         dict(probe.labels),
-        prompt.tokens,
-        prompt.image_tokens,
+        None if prompt is None else prompt.tokens,
+        None if prompt is None else prompt.image_tokens,
     )
 
 

@@ -20,8 +20,19 @@ from lvlm_audit.models.hooks import Receive
 OnStep = Callable[[Tensor, Tensor], None]
 """Called after each step with states [B, S, d] of the predicting position and emitted ids [B]."""
 
+Rescore = Callable[[Tensor, Tensor], Tensor]
+"""Called at each step, before a token is chosen, with states [B, S, d] of the predicting position and the
+model's own logits [B, V], float32; gives back scores [B, V], of which the greatest is emitted."""
 
-def generate(hooked: HookedModel, inputs: Inputs, *, max_new_tokens: int, on_step: OnStep) -> None:
+
+def generate(
+    hooked: HookedModel,
+    inputs: Inputs,
+    *,
+    max_new_tokens: int,
+    on_step: OnStep,
+    rescore: Rescore | None = None,
+) -> None:
     """Greedy generation of a left-padded batch.
 
     A row that has ended goes on emitting padding until all have; the caller drops it.
@@ -31,8 +42,9 @@ def generate(hooked: HookedModel, inputs: Inputs, *, max_new_tokens: int, on_ste
         inputs: as `HookedModel.inputs` makes them.
         max_new_tokens: an answer's length at most.
         on_step: receives states that are the caller's to keep.
+        rescore: another decoding than the model's own; None: its most probable token is emitted.
     """
-    _run(hooked, inputs, max_new_tokens, sorted(hooked.end_ids), on_step)
+    _run(hooked, inputs, max_new_tokens, sorted(hooked.end_ids), on_step, rescore=rescore)
 
 
 def force(
@@ -126,6 +138,7 @@ def _run(
     ends: list[int],
     on_step: OnStep,
     processor: Callable[[Tensor, Tensor], Tensor] | None = None,
+    rescore: Rescore | None = None,
 ) -> None:
     states: list[Tensor] = []
 
@@ -138,6 +151,12 @@ def _run(
     def after(ids: Tensor, _: Any, **__: Any) -> Tensor:
         on_step(torch.stack(states, dim=1), ids[:, -1])
         return torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
+
+    if rescore is not None:
+        decode = rescore
+
+        def processor(_: Tensor, scores: Tensor) -> Tensor:
+            return decode(torch.stack(states, dim=1), scores)
 
     with hooked.untouched(), torch.inference_mode(), hooked.tapped(receive):
         _call(hooked, inputs, max_new_tokens, ends, after, processor)
@@ -163,7 +182,9 @@ def _call(
 
         __call__ = staticmethod(after) if after is not None else None
 
-    class Dictate(LogitsProcessor):
+    class Choose(LogitsProcessor):
+        """Called by `generate()` between the forward pass and the choice of a token."""
+
         __call__ = staticmethod(processor) if processor is not None else None
 
     padding = getattr(hooked.tokenizer, "pad_token_id", None)
@@ -175,5 +196,5 @@ def _call(
         padding_id=padding if padding is not None else (ends[0] if ends else 0),
         start_id=hooked.start_id,
         stopping_criteria=StoppingCriteriaList([After()] if after is not None else []),
-        logits_processor=LogitsProcessorList([Dictate()] if processor is not None else []),
+        logits_processor=LogitsProcessorList([Choose()] if processor is not None else []),
     )

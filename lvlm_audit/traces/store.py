@@ -23,6 +23,7 @@ from lvlm_audit.errors import TraceError
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.image_words import ImageWords
+from lvlm_audit.traces.redecoded import Redecoded
 from lvlm_audit.traces.trace import (
     SCHEMA_VERSION,
     Asked,
@@ -35,7 +36,7 @@ from lvlm_audit.traces.trace import (
 _ARRAYS = "arrays.safetensors"
 _RECORD = "recording.json"
 
-Item = Trace | PairedTrace | FeatureTrace | FeatureMap | EffectTrace | ImageWords
+Item = Trace | PairedTrace | FeatureTrace | FeatureMap | EffectTrace | ImageWords | Redecoded
 _ARRAY_FIELDS: dict[type[Item], tuple[str, ...]] = {
     Trace: array_fields(Trace),
     PairedTrace: array_fields(PairedTrace),
@@ -43,6 +44,7 @@ _ARRAY_FIELDS: dict[type[Item], tuple[str, ...]] = {
     FeatureMap: ("pca", "tsne"),
     EffectTrace: ("token_ids", "kl", "divergence", "leaders", "log2_probability"),
     ImageWords: ("token_ids", "confidence", "position"),
+    Redecoded: ("token_ids",),
 }
 _KINDS = {cls.__name__: cls for cls in _ARRAY_FIELDS}
 
