@@ -95,10 +95,11 @@ def controls(session: nox.Session) -> None:
 
 @nox.session
 def hallucination(session: nox.Session) -> None:
-    """See how well signals find the demo model's wrong words; writes docs/hallucination.md (half an hour)."""
+    """See how well signals find the demo model's wrong words; and what corrects them; half an hour each."""
     package(session)
     session.run("lvlm-audit", "demo")
     session.run("python", "-m", "benchmarks.hallucination", *session.posargs)
+    session.run("python", "-m", "benchmarks.corrections")
 
 
 @nox.session

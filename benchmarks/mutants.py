@@ -145,6 +145,28 @@ MUTANTS = (
         "                        _set(stack, module, name, old)",
         "tests/compression/test_removal.py::test_without_the_blocks_it_answers_as_with_them_skipped",
     ),
+    Mutant(
+        "DoLa against the state most like the output",
+        "lvlm_audit/interventions/dola.py",
+        "early.exp()).argmax(-1)",
+        "early.exp()).argmin(-1)",
+        "tests/interventions/test_decoding.py::test_dola_scores_are_the_papers",
+    ),
+    Mutant(
+        "DeCo sure of a word that is no candidate",
+        "lvlm_audit/interventions/deco.py",
+        ".masked_fill(~candidate[:, None], 0.0).amax(-1)",
+        ".amax(-1)",
+        "tests/interventions/test_decoding.py::test_deco_scores_are_the_papers",
+    ),
+    Mutant(
+        "a wrong word that became another wrong word counted as corrected",
+        "lvlm_audit/hallucination/corrections.py",
+        'return "corrected" if not is_wrong else "kept" if same else "changed"',
+        'return "kept" if same else "corrected"',
+        "tests/hallucination/test_corrections.py::"
+        "test_a_scenes_words_are_compared_by_role_and_place",
+    ),
 )
 
 

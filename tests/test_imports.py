@@ -50,7 +50,8 @@ def test_checks_audits_and_reports_work_without_torch():
         "a.find_stages; import lvlm_audit.audit.gather, lvlm_audit.compare, lvlm_audit.traces.store;"
         "import lvlm_audit.pytest_plugin.collection, lvlm_audit.pytest_plugin.xdist;"
         "import lvlm_audit.hallucination.labels, lvlm_audit.audit.pruning, lvlm_audit.compression.sleb;"
-        "import lvlm_audit.report.terminal.pruning"
+        "import lvlm_audit.report.terminal.pruning, lvlm_audit.audit.corrections;"
+        "import lvlm_audit.interventions.depths"
     )
     assert loaded_by(code).isdisjoint({"torch", "transformers", "sklearn"})
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from lvlm_audit.audit.classes import compare_classes
+from lvlm_audit.audit.corrections import corrections_of
 from lvlm_audit.audit.decoder import compare_decoder
 from lvlm_audit.audit.effects import skip_reading
 from lvlm_audit.audit.geometry import feature_reading
@@ -116,6 +117,7 @@ def conclude(
         skips=skip_reading(evidence, seed=seed),
         # Labels are about the probes' own images; a control shows others.
         hallucination=(None if subject.control else hallucination_reading(evidence, seed=seed)),
+        corrections=corrections_of(evidence, seed=seed) if evidence.redecoded else None,
     )
 
 

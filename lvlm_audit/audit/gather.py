@@ -320,6 +320,7 @@ def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evi
             for need, found in recordings.items()
             if need.lens == lens and need.skip is not None
         },
+        redecoded=items("redecoded"),
     )
 
 

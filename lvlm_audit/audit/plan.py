@@ -32,6 +32,7 @@ Kind = Literal[
     "image words",
     "text answers",
     "effects",
+    "redecoded",
 ]
 """Kinds of recording, each after those that it is made of: what a metric can need, and the states.
 
@@ -67,6 +68,8 @@ class Settings:
         answers: "generated" by the model, or each probe's own "reference" answer, replayed.
         control: change what is shown before anything is recorded; None shows the images as they are.
         compare_llm: ask every prompt without an image too, and compare.
+        redecode: ask labelled probes anew under other decodings and with mutation blocks skipped, and
+            report which hallucinated words that corrects and which correct ones it breaks.
 
     Raises:
         UsageError: a value that cannot be used.
@@ -90,6 +93,7 @@ class Settings:
     compare_llm: bool = False
     revision: str | None = None
     adapter: Path | None = None
+    redecode: bool = False
 
     @property
     def mode(self) -> Mode:
@@ -127,6 +131,14 @@ class Settings:
                 f"{option} asks without an image, where reference answers belong to none. Drop "
                 f"--lvlm-answers reference."
             )
+        if self.redecode and (self.answers == "reference" or self.control is not None):
+            option = (
+                f"--lvlm-control {self.control}" if self.control else "--lvlm-answers reference"
+            )
+            raise UsageError(
+                f"--lvlm-redecode holds other decodings against the model's own greedy answers to its "
+                f"probes' images, which {option} replaces. Drop one of the two."
+            )
         if self.control is not None:
             _member("control", self.control, CONTROLS)
             if self.compare_llm:
@@ -159,6 +171,7 @@ def plan(
     states: bool = True,
     compare_llm: bool = False,
     labelled: bool = False,
+    redecode: bool = False,
 ) -> list[Need]:
     """The recordings that checks need, base answers first.
 
@@ -173,6 +186,7 @@ def plan(
         labelled: whether a probe's words are labelled right or wrong. Where a check reads such labels, what
             the image's own words say is recorded, which costs as much as all the rest, and what is answered
             without an image, which tells errors of the language prior from misreadings.
+        redecode: whether labelled probes are asked anew, decoded otherwise and without mutation blocks.
     """
     checks = list(checks)
     wanted = {Need(lens, "answers")}
@@ -186,6 +200,9 @@ def plan(
             Need(lens, "image words"),
             Need(lens, "text answers"),
         }
+    if redecode:
+        mutation: Sequence[Skip] = (Skip("skip.2"), Skip("skip.2", "paper"))
+        wanted |= {Need(lens, "redecoded"), *(Need(lens, "effects", skip) for skip in mutation)}
     for check in checks:
         through, kind = check.lens or lens, check.metric.needs
         if kind == "no-image pairs":

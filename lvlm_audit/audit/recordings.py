@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lvlm_audit.audit.hallucination import labelled
 from lvlm_audit.audit.maps import feature_maps
 from lvlm_audit.audit.plan import Kind, Need, Progress, Settings
 from lvlm_audit.audit.skipping import Formed
 from lvlm_audit.errors import LvlmAuditError, ProbesFailed, RecordingError
+from lvlm_audit.interventions.deco import DeCo
+from lvlm_audit.interventions.decoding import Intervention
+from lvlm_audit.interventions.dola import DoLa
 from lvlm_audit.interventions.effects import Reference, iter_effects, reference
+from lvlm_audit.interventions.redecoding import iter_redecoded
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.controlled import Shown, text_questions
 from lvlm_audit.probes.others import Images, distinct_images
@@ -24,6 +29,7 @@ from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.paired import iter_conditions, iter_pairs
 from lvlm_audit.traces.parts import Parts
 from lvlm_audit.traces.recorder import iter_record, iter_replay
+from lvlm_audit.traces.redecoded import Redecoded
 from lvlm_audit.traces.store import Item, Recording
 from lvlm_audit.traces.trace import NO_IMAGE, OTHER_IMAGE, PairedTrace, Trace
 
@@ -80,6 +86,9 @@ class Job:
 
 
 Items = Sequence[Item]
+
+DECODINGS: Sequence[Intervention] = (DoLa("low"), DoLa("high"), DeCo())
+"""What labelled questions are asked anew under, beside skip sets, which are effects."""
 
 
 def make(job: Job) -> Items:
@@ -316,6 +325,27 @@ def _whole(job: Job) -> Reference:
     return found
 
 
+def _redecoded(job: Job) -> Items:
+    """The labelled questions asked anew, once under each decoding."""
+    chosen = [probe for probe in job.shown.probes if labelled(probe)]
+
+    def under(intervention: Intervention) -> Items:
+        def make(missing: list[int]) -> Iterator[Redecoded]:
+            return iter_redecoded(
+                job.model,
+                [chosen[i] for i in missing],
+                intervention,
+                max_new_tokens=job.settings.max_new_tokens,
+                batch_size=job.settings.batch_size,
+                on_progress=job.progress(f"asking anew ({intervention.name})"),
+            )
+
+        conditions = [[intervention.name, intervention.description]] * len(chosen)
+        return job.parts.completed(chosen, make, conditions=conditions)
+
+    return [one for intervention in DECODINGS for one in under(intervention)]
+
+
 def _feature_maps(job: Job) -> Items:
     """Pictures are kept with the recordings: t-SNE would cost every later run seconds."""
     job.on_progress("drawing maps of the states", 0, 0)
@@ -361,4 +391,5 @@ _MAKERS: Mapping[Kind, Callable[[Job], Items]] = {
     "image words": _image_words,
     "text answers": _text_answers,
     "effects": _effects,
+    "redecoded": _redecoded,
 }

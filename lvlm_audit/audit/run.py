@@ -14,7 +14,7 @@ from lvlm_audit.audit.maps import feature_maps
 from lvlm_audit.audit.modes import Mode, ScalingName, mode_name
 from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.document import Audit, Finding, Subject
-from lvlm_audit.errors import TraceError
+from lvlm_audit.errors import ProbeError, TraceError
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
@@ -22,6 +22,7 @@ from lvlm_audit.spec.evidence import Effects, Evidence
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.features import FeatureTrace
 from lvlm_audit.traces.image_words import ImageWords
+from lvlm_audit.traces.redecoded import Redecoded
 from lvlm_audit.traces.trace import DivergenceName, PairedTrace, Trace
 
 DEMO_NOTE = (
@@ -98,11 +99,17 @@ def audit_model(
     if blind:
         settings = dataclasses.replace(settings, control="text-only")
     probes = choose_probes(settings, is_demo)
+    if settings.redecode and not any(map(labelled, probes)):
+        raise ProbeError(
+            "--lvlm-redecode compares labelled words, but no probe's 'labels' say what is true. Give probes "
+            "an 'expected' answer, or lists of 'grounded' and 'hallucinated' words."
+        )
     needs = plan(
         suite.checks,
         settings.lens,
         compare_llm=settings.compare_llm,
         labelled=settings.control is None and any(map(labelled, probes)),
+        redecode=settings.redecode,
     )
     needs = with_paper_index(needs, suite.checks, settings.mode)
     gathered = gather(settings, needs, checkpoint, probes, on_progress=on_progress)
@@ -173,6 +180,7 @@ def run(
     no_image_pairs: Sequence[PairedTrace] = (),
     text_answers: Sequence[Trace] = (),
     effects: Mapping[Skip, Effects] | None = None,
+    redecoded: Sequence[Redecoded] = (),
     baseline: Audit | None = None,
     image_words: Sequence[ImageWords] = (),
     model: str = "traces",
@@ -192,6 +200,7 @@ def run(
         no_image_pairs: paired replays of the answers without an image: the grounding curve.
         text_answers: each distinct prompt, asked without an image: compared with the answers.
         effects: of the skip sets that checks declare.
+        redecoded: labelled probes asked anew under other decodings (`interventions.redecoding`).
         baseline: an earlier audit, for the checks that are held against one.
         image_words: what the images' own positions say of the answers (`record_image_words`).
         model: what the document calls the model.
@@ -224,6 +233,7 @@ def run(
         no_image_pairs=tuple(no_image_pairs),
         text_answers=tuple(text_answers),
         effects=effects or {},
+        redecoded=tuple(redecoded),
         baseline=baseline,
         image_words=tuple(image_words),
         features=tuple(features),

@@ -13,6 +13,13 @@ from lvlm_audit.document.audit import SCHEMA, SCHEMA_VERSION, Audit, Subject
 from lvlm_audit.document.calibration import Calibration, Floor
 from lvlm_audit.document.classes import ClassComparison, ClassMeasure, ClassValue
 from lvlm_audit.document.comparison import Comparison, Difference
+from lvlm_audit.document.corrections import (
+    CorrectionsReading,
+    InterventionReading,
+    RedecodedAnswer,
+    WordFate,
+    WordShare,
+)
 from lvlm_audit.document.decoder import DecoderComparison, SideDifference
 from lvlm_audit.document.features import CommonStep, FeatureReading, Plane, StateMap
 from lvlm_audit.document.findings import (
@@ -73,6 +80,7 @@ __all__ = [
     "ClassValue",
     "CommonStep",
     "Comparison",
+    "CorrectionsReading",
     "DecoderComparison",
     "Difference",
     "Eligibility",
@@ -83,6 +91,7 @@ __all__ = [
     "GroundingReading",
     "HallucinationReading",
     "Interval",
+    "InterventionReading",
     "KindScore",
     "LabelledToken",
     "LayerSummary",
@@ -97,6 +106,7 @@ __all__ = [
     "ProbeReading",
     "PruningPlan",
     "Quantity",
+    "RedecodedAnswer",
     "Reversal",
     "Savings",
     "Severity",
@@ -113,5 +123,7 @@ __all__ = [
     "TokenReading",
     "Uses",
     "Verdict",
+    "WordFate",
+    "WordShare",
     "rounded",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from lvlm_audit.document.classes import ClassComparison
 from lvlm_audit.document.comparison import Comparison
+from lvlm_audit.document.corrections import CorrectionsReading
 from lvlm_audit.document.decoder import DecoderComparison
 from lvlm_audit.document.features import FeatureReading
 from lvlm_audit.document.findings import Finding, Verdict
@@ -85,6 +86,8 @@ class Audit(Saved):
     """None where no check asked for a skip set."""
     hallucination: HallucinationReading | None = None
     """None where no word of the answers is labelled right or wrong."""
+    corrections: CorrectionsReading | None = None
+    """None where no word is labelled right or wrong, or no intervention was tried."""
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
 

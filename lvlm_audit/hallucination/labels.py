@@ -14,13 +14,15 @@ import numpy.typing as npt
 
 from lvlm_audit.demo.words import ROLE_WORDS, find_said_words, said_words
 from lvlm_audit.hallucination.phrases import find
-from lvlm_audit.hallucination.places import places
+from lvlm_audit.hallucination.places import Answer, places
 from lvlm_audit.hallucination.verdicts import rule_of
 from lvlm_audit.probes.labels import Truth, read_truth
-from lvlm_audit.traces.trace import Trace
 from lvlm_audit.traces.words import word_spans
 
 UNLABELLED, CORRECT, HALLUCINATED = -1, 0, 1
+
+DECISION, EXPECTED = "yes or no", "expected word"
+"""Slots that an answer has one of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class LabelledWord:
         expected: what stands there in truth; None where it is the word itself, or nothing that is known.
         prior_driven: a hallucinated word that the text-only answer says too; None where there is no
             such answer.
+        slot: what the word answers: another answer to the same question is held against this one slot by
+            slot, whatever its wording. A role and its place in a scene ("color 2"), the decision of a
+            yes/no question, the expected word; of listed words and spans the phrase itself, so that words
+            of one phrase share a slot.
+        meaning: what it counts as there: its singular, the decision, the phrase.
     """
 
     text: str
@@ -41,6 +48,8 @@ class LabelledWord:
     truth: int
     expected: str | None
     prior_driven: bool | None
+    slot: str
+    meaning: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,9 +85,13 @@ class _Word:
     truth: int
     expected: str | None
     said_again: Callable[[str], bool]
+    slot: str
+    meaning: str
 
 
-def label_answers(traces: Sequence[Trace], text_answers: Sequence[Trace] = ()) -> list[TokenLabels]:
+def label_answers(
+    traces: Sequence[Answer], text_answers: Sequence[Answer] = ()
+) -> list[TokenLabels]:
     """The labels of answers' tokens.
 
     What a probe's labels hold decides what is labelled (`probes.labels`):
@@ -112,7 +125,7 @@ def label_answers(traces: Sequence[Trace], text_answers: Sequence[Trace] = ()) -
     return [_labelled(trace, blind.get(trace.asked.prompt)) for trace in traces]
 
 
-def truth_of(trace: Trace) -> Truth:
+def truth_of(trace: Answer) -> Truth:
     """What the trace's probe says about the truth.
 
     Raises:
@@ -122,7 +135,7 @@ def truth_of(trace: Trace) -> Truth:
     return read_truth(asked.labels, f"probe {asked.id!r}", asked.reference)
 
 
-def _labelled(trace: Trace, blind: str | None) -> TokenLabels:
+def _labelled(trace: Answer, blind: str | None) -> TokenLabels:
     said = places(trace)
     scheme, found = _words(truth_of(trace), said.text, trace.asked.reference)
     truth = np.full(trace.tokens, UNLABELLED, dtype=np.int8)
@@ -140,7 +153,15 @@ def _labelled(trace: Trace, blind: str | None) -> TokenLabels:
             prior |= labelled & again
         truth[labelled] = np.maximum(truth[labelled], word.truth)
         words.append(
-            LabelledWord(said.text[word.start : word.end], tokens, word.truth, word.expected, again)
+            LabelledWord(
+                text=said.text[word.start : word.end],
+                tokens=tokens,
+                truth=word.truth,
+                expected=word.expected,
+                prior_driven=again,
+                slot=word.slot,
+                meaning=word.meaning,
+            )
         )
     return TokenLabels(
         probe=trace.asked.id,
@@ -193,6 +214,8 @@ def _of_verdict(truth: Truth, text: str) -> Iterator[_Word]:
             CORRECT if right else HALLUCINATED,
             None if right else truth.verdict,
             lambda blind: rule.read(blind).verdict == said.verdict,
+            DECISION,
+            said.verdict or "",
         )
 
 
@@ -200,7 +223,7 @@ def _of_lists(truth: Truth, text: str) -> Iterator[_Word]:
     untrue = set(truth.hallucinated)
     for hit in find(text, [*truth.grounded, *truth.hallucinated]):
         judged = HALLUCINATED if hit.phrase in untrue else CORRECT
-        yield _Word(hit.start, hit.end, judged, None, _says(hit.phrase))
+        yield _phrase(hit.start, hit.end, judged, hit.phrase)
 
 
 def _of_expected(truth: Truth, text: str, reference: str | None) -> Iterator[_Word]:
@@ -208,10 +231,19 @@ def _of_expected(truth: Truth, text: str, reference: str | None) -> Iterator[_Wo
         return
     hits = find(text, [truth.expected])
     for hit in hits:
-        yield _Word(hit.start, hit.end, CORRECT, None, _says(hit.phrase))
+        yield _Word(
+            hit.start,
+            hit.end,
+            CORRECT,
+            None,
+            _says(hit.phrase),
+            EXPECTED,
+            truth.expected.casefold(),
+        )
     place = None if hits else _place_of(truth.expected, text, reference)
     if place is not None:
-        yield _Word(*place, HALLUCINATED, truth.expected, _says(text[slice(*place)]))
+        said = text[slice(*place)]
+        yield _Word(*place, HALLUCINATED, truth.expected, _says(said), EXPECTED, said.casefold())
 
 
 def _place_of(expected: str, text: str, reference: str | None) -> tuple[int, int] | None:
@@ -244,7 +276,7 @@ def _of_spans(truth: Truth, text: str, reference: str) -> list[_Word] | None:
             # A span may be less than a word: the dog of "dog's".
             start = said[first][0] + max(0, span.start - of_reference[first][0])
             stop = said[last][1] - max(0, of_reference[last][1] - end)
-            found.append(_Word(start, stop, judged, None, _says(span.text)))
+            found.append(_phrase(start, stop, judged, span.text))
     return found
 
 
@@ -265,7 +297,15 @@ def _of_scene(truth: Truth, text: str) -> Iterator[_Word]:
                 CORRECT if right else HALLUCINATED,
                 None if right else expected,
                 _says_in_place(role, place, said.word),
+                f"{role} {place + 1}",
+                said.word,
             )
+
+
+def _phrase(start: int, end: int, judged: int, phrase: str) -> _Word:
+    """A phrase that is judged by being said at all."""
+    said = phrase.casefold()
+    return _Word(start, end, judged, None, _says(phrase), f"says {said}", said)
 
 
 def _says(phrase: str) -> Callable[[str], bool]:

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from lvlm_audit.traces.trace import TokenClass, Trace
+from lvlm_audit.traces.trace import Asked, TokenClass
+
+
+class Answer(Protocol):
+    """What labels are made of: a trace, or no more than the words of an answer."""
+
+    @property
+    def asked(self) -> Asked:
+        """The probe."""
+
+    @property
+    def tokens(self) -> int:
+        """T."""
+
+    @property
+    def token_texts(self) -> tuple[str, ...]:
+        """T pieces that join to the answer."""
+
+    @property
+    def token_classes(self) -> tuple[TokenClass, ...]:
+        """T."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +70,8 @@ class Places:
         return slice(first, int(at[-1]) + 1)
 
 
-def places(trace: Trace) -> Places:
-    """The places of a trace's tokens."""
+def places(trace: Answer) -> Places:
+    """The places of an answer's tokens."""
     special = np.array([c is TokenClass.SPECIAL for c in trace.token_classes], dtype=bool)
     pieces = [
         "" if control else piece for piece, control in zip(trace.token_texts, special, strict=True)

@@ -31,19 +31,20 @@ def default_probes() -> list[Probe]:
     return read_probes(_DEFAULT_SET)
 
 
-def demo_probes(count: int = 48, seed: int = 0) -> list[Probe]:
+def demo_probes(count: int = 48, seed: int = 0, *, questions: int = 1) -> list[Probe]:
     """The set that the demo model is asked: drawn scenes that it was not trained on.
 
-    One question a scene, kinds in turn as in `default_probes`. `labels` hold the scene's ground
+    Kinds of question in turn as in `default_probes`. `labels` hold the scene's ground
     truth (`lvlm_audit.demo.probes.question_labels`); a cluster is a scene.
 
     Args:
-        count: number of probes, and of scenes.
+        count: number of scenes.
         seed: which set; the same seed gives the same set on every machine, and sets of different
             seeds share no scene.
+        questions: about each scene; with four, one of each kind.
 
     Returns:
-        `count` probes whose pictures are PNG bytes in memory.
+        `count * questions` probes, those of a scene together, whose pictures are PNG bytes in memory.
 
     Raises:
         ValueError: the count is not positive.
@@ -62,7 +63,7 @@ def demo_probes(count: int = 48, seed: int = 0) -> list[Probe]:
             answer=record.answer,
             labels=record.labels,
         )
-        for record in demo.demo_probes(count=count, seed=seed)
+        for record in demo.demo_probes(count, seed, questions)
     ]
 
 

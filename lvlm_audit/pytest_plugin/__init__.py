@@ -124,6 +124,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="ask every prompt without an image too, and compare the stages",
     )
     group.addoption(
+        "--lvlm-redecode",
+        action="store_true",
+        help="ask labelled probes anew with DoLa, DeCo and mutation blocks skipped; report what that corrects",
+    )
+    group.addoption(
         "--lvlm-trust-remote-code",
         action="store_true",
         help="run code that comes with the checkpoint; only for checkpoints that you trust",

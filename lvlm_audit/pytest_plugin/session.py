@@ -85,6 +85,7 @@ class AuditSession:
             compare_llm=option("--lvlm-compare-llm"),
             revision=option("--lvlm-revision"),
             adapter=None if adapter is None else self._path(adapter),
+            redecode=option("--lvlm-redecode"),
         )
 
     def finding(self, name: str) -> Finding:

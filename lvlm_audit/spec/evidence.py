@@ -11,6 +11,7 @@ from lvlm_audit.metrics.curves import Needs
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.image_words import ImageWords
+from lvlm_audit.traces.redecoded import Redecoded
 from lvlm_audit.traces.trace import LensName, PairedTrace, Trace
 
 Item = Trace | PairedTrace | EffectTrace
@@ -49,6 +50,7 @@ class Evidence:
             with the language model inside it.
         effects: of each skip set that was asked for.
         baseline: an earlier audit that this one is held against, if one was given.
+        redecoded: labelled probes asked anew under other decodings; no check reads them, the report does.
     """
 
     lens: LensName
@@ -65,6 +67,7 @@ class Evidence:
     text_answers: Sequence[Trace] = ()
     effects: Mapping[Skip, Effects] = field(default_factory=dict)
     baseline: Audit | None = None
+    redecoded: Sequence[Redecoded] = ()
 
     def items(self, needs: Needs, under: Skip | None = None) -> Sequence[Item]:
         """The recordings of one kind; of effects, those of a skip set."""

@@ -75,6 +75,8 @@ class TestSettings:
             ({"batch_size": 0}, "--lvlm-batch-size 0 is empty"),
             ({"control": "dark"}, "--lvlm-control 'dark' is not one of text-only, blank-image"),
             ({"control": "blank-image", "compare_llm": True}, "Drop one of the two"),
+            ({"control": "swapped-image", "redecode": True}, "control swapped-image replaces"),
+            ({"answers": "reference", "redecode": True}, "answers reference replaces"),
             ({"seed": -1}, "--lvlm-seed -1 is negative"),
             (
                 {"probe_format": "coco", "probes": Path("p")},
