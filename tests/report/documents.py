@@ -16,13 +16,18 @@ from lvlm_audit.document import (
     ClassValue,
     CommonStep,
     Comparison,
+    CorrectionsReading,
     DecoderComparison,
     Difference,
     Eligibility,
     FeatureReading,
     Finding,
     GroundingReading,
+    HallucinationReading,
     Interval,
+    InterventionReading,
+    KindScore,
+    LabelledToken,
     LayerSummary,
     Level,
     Measured,
@@ -31,10 +36,12 @@ from lvlm_audit.document import (
     Plane,
     ProbeReading,
     Quantity,
+    RedecodedAnswer,
     Reversal,
     Severity,
     SideBySide,
     SideDifference,
+    SignalScore,
     SkipEffect,
     SkipReading,
     Stage,
@@ -44,6 +51,8 @@ from lvlm_audit.document import (
     TokenReading,
     Uses,
     Verdict,
+    WordFate,
+    WordShare,
 )
 from lvlm_audit.report.drawing import raster
 
@@ -479,6 +488,125 @@ def features(blocks: int = 30) -> FeatureReading:
     )
 
 
+def hallucination(probes: int = 4) -> HallucinationReading:
+    """Two signals, one that was not measured, a combination, and a few labelled words."""
+    wide = Interval(0.38, 0.61, 0.95, "cluster bootstrap")
+    narrow = Interval(0.58, 0.83, 0.95, "cluster bootstrap")
+
+    def score(
+        name: str, auroc: float | None, interval: Interval | None, **more: Any
+    ) -> SignalScore:
+        values: dict[str, Any] = {
+            "name": name,
+            "statement": f"what makes a word suspicious by {name}",
+            "source": "Somebody 2024, arXiv 2400.00000",
+            "auroc": auroc,
+            "auroc_interval": interval,
+            "average_precision": None if auroc is None else 0.44,
+            "ap_interval": None if auroc is None else Interval(0.3, 0.6, 0.95, "cluster bootstrap"),
+            "n_hallucinated": 8,
+            "n_correct": 24,
+            "n_images": 12,
+            "rate_on_correct": 0.21,
+            "rate_on_hallucinated": 0.5,
+            "threshold": 0.1,
+            "own_threshold": True,
+            "over_baseline": None if auroc is None else 0.08,
+            "over_baseline_interval": None
+            if auroc is None
+            else Interval(-0.1, 0.2, 0.95, "cluster bootstrap"),
+            "prior_driven": KindScore(0.6, wide, 0.3, wide, 3, 24, 9),
+            "misread": KindScore(None, None, None, None, 0, 24, 9, "no such word"),
+            **more,
+        }
+        return SignalScore(**values)
+
+    return HallucinationReading(
+        scheme="POPE: everything else counts as yes",
+        words="8 of 32 labelled words are hallucinated; lead loss finds them best.",
+        images=12,
+        labelled=32,
+        hallucinated=8,
+        base_rate=0.25,
+        base_rate_interval=Interval(0.12, 0.4, 0.95, "cluster bootstrap and t"),
+        prior_driven=3,
+        not_eligible=2,
+        baseline="final_probability",
+        signals=[
+            score("lead_loss", 0.71, narrow),
+            score("churn", 0.5, wide),
+            score(
+                "image_confidence",
+                None,
+                None,
+                note="Not measured: the image holds no positions.",
+            ),
+        ],
+        combination=score("combination", 0.74, narrow),
+        tokens=[
+            LabelledToken(
+                probe=f"scene-{i:04d}",
+                token=" blue",
+                position=1,
+                truth="hallucinated" if i % 2 == 0 else "correct",
+                expected=" red" if i % 4 == 0 else None,
+                prior_driven=True if i % 4 == 0 else None,
+                signals={"lead_loss": 0.2, "churn": 3.0, "image_confidence": None},
+                suspicion=0.9 - i / 100,
+                state=24 if i % 4 == 0 else None,
+                before=" red" if i % 4 == 0 else None,
+                after=" blue" if i % 4 == 0 else None,
+            )
+            for i in range(probes)
+        ],
+    )
+
+
+def corrections() -> CorrectionsReading:
+    """One decoding that was measured, one skip set that could not be formed."""
+    interval = Interval(0.05, 0.6, 0.95, "cluster bootstrap and t")
+    return CorrectionsReading(
+        scheme="POPE: everything else counts as yes",
+        words="DoLa corrects 3 of 8 hallucinated words and breaks 2 of 24 correct ones.",
+        images=12,
+        labelled=32,
+        hallucinated=8,
+        interventions=[
+            InterventionReading(
+                intervention="DoLa (low)",
+                description="contrasts the last state with an early one",
+                source="Chuang et al. 2023, arXiv 2309.03883",
+                blocks=[],
+                verdict="harms",
+                words="It corrects 3 of 8 and breaks 2 of 24.",
+                answers=12,
+                changed_answers=5,
+                corrected=WordShare(3, 8, 6, 0.375, interval),
+                broken=WordShare(2, 24, 11, 0.083, interval),
+                net=-0.03,
+                net_interval=Interval(-0.1, 0.05, 0.95, "cluster bootstrap and t"),
+                prior_driven=WordShare(1, 3, 3, 0.333, interval),
+                misread=WordShare(0, 0, 0, None, None),
+                fates=[
+                    WordFate(
+                        "scene-0000", "color 1", "blue", "red", "red", True, True, "corrected"
+                    ),
+                    WordFate("scene-0002", "color 1", "blue", None, None, True, None, "gone"),
+                ],
+                differing=[RedecodedAnswer("scene-0000", "It is blue.", "It is red.")],
+            ),
+            InterventionReading(
+                intervention="skip.2",
+                description="these blocks pass the residual stream through",
+                source="Wang et al. 2025",
+                blocks=[[23, 24, 25, 26, 27, 28]],
+                verdict="not measured",
+                words="No set could be formed: no state mutates.",
+            ),
+        ],
+    )
+
+
 def skips() -> SkipReading:
     """One set that was measured on two halves, one by the paper's depth, one that could not be formed."""
     interval = Interval(0.31, 0.52, 0.95, "cluster bootstrap and t")
@@ -539,6 +667,8 @@ def audit(probes: int = 4, blocks: int = 30, **changes: Any) -> Audit:
         "grounding": grounding(blocks),
         "decoder": decoder(blocks),
         "skips": skips(),
+        "hallucination": hallucination(probes),
+        "corrections": corrections(),
     }
     values.update(changes)
     return Audit(**values)

@@ -118,6 +118,50 @@ def token_chart(
     )
 
 
+def candidate_chart(token_read: TokenReading, stages: StageReading) -> TokenChart | None:
+    """Geometry of one token's probability and that of its strongest rivals; None without a curve.
+
+    The token's own curve is the first; where it was made and where it changed are marked on it.
+    """
+    curves: list[tuple[str, Sequence[float]]] = [(token_read.text, token_read.probability)]
+    for rival in token_read.rivals[: HUES - 1]:
+        curve = rival.get("probability")
+        if isinstance(curve, list) and curve:
+            curves.append((str(rival.get("text", "")), [finite(v) or 0.0 for v in curve]))
+    if not token_read.probability:
+        return None
+    width, height, gutter = 470.0, 190.0, 122.0
+    last = max(1, *(len(curve) - 1 for _, curve in curves))
+    x, y = Scale(0, last, 40, width - gutter), Scale(0, 1, height - 36, 14)
+    ends = [_end(curve, y) for _, curve in curves]
+    places = spread(ends, 13, y.end, y.start)
+    return TokenChart(
+        width=width,
+        height=height,
+        x=x,
+        y=y,
+        x_ticks=index_ticks(last, x),
+        y_ticks=value_ticks(y, "probability", 5),
+        shades=_shades(stages, x, last),
+        series=[
+            Series(
+                label=token_label(text, 14),
+                key=f"c{k}",
+                path=line(curve, x, y),
+                label_y=places[k],
+                end_y=ends[k],
+                nodes=points([token_read.critical], curve, x, y) if k == 0 else [],
+                flips=points(token_read.mutations, curve, x, y) if k == 0 else [],
+                title=f"{token(text)} ({'said' if k == 0 else 'rival'})",
+            )
+            for k, (text, curve) in enumerate(curves)
+        ],
+        unlabelled=0,
+        last=last,
+        unit="probability",
+    )
+
+
 def token_label(text: str, limit: int) -> str:
     """A token beside a curve; a lone mark would look like a speck, so it is named: "(comma)"."""
     bare = text.strip(" ")
