@@ -69,8 +69,9 @@ def interventions(stages: Stages) -> tuple[list[Intervention], str]:
         states = sorted(int(s) for s in most if stages.mutation_share[s] > 0)
         shares = ", ".join(f"state {s}: {stages.mutation_share[s]:.1%}" for s in states)
         how = (
-            f"no state is a mutation layer of the demo model by the rule (10 % of eligible tokens), so the "
-            f"{len(states)} states where most tokens mutate stand in ({shares})"
+            f"the demo model does not show three stages there (pattern: {stages.pattern}), so no state is a "
+            f"mutation layer by the rule, and the {len(states)} states where most tokens mutate stand in "
+            f"({shares})"
         )
     low, high = (int(share * blocks + 0.5) for share in PAPER_BAND)
     paper = tuple(state - 1 for state in range(low, min(high, blocks - 1) + 1))
@@ -147,6 +148,12 @@ def share(found: WordShare | None) -> str:
     return f"{found.held} of {found.n}, {found.value:.1%} ({interval(found.interval)})"
 
 
+def said(answer: str) -> str:
+    """An answer in Markdown: whatever it holds, one line of code."""
+    line = " ".join(answer.split()).replace("`", "'")
+    return f"`{line[:120] or ' '}`"
+
+
 def page(reading: CorrectionsReading, how: str, scenes: int) -> str:
     """The page as Markdown."""
     environment = Environment(
@@ -157,7 +164,7 @@ def page(reading: CorrectionsReading, how: str, scenes: int) -> str:
         autoescape=False,
         keep_trailing_newline=True,
     )
-    environment.filters.update(share=share, interval=interval)
+    environment.filters.update(share=share, interval=interval, said=said)
     template = environment.get_template("corrections.md.jinja")
     return template.render(
         reading=reading,
