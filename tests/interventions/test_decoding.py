@@ -27,7 +27,8 @@ from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces import store
 from lvlm_audit.traces.recorder import record
 from tests import tiny_models
-from tests.families import feed, matrix
+from tests.families import feed
+from tests.families.matrix import FAMILIES
 from tests.families.zoo import drawn
 from tests.interventions.test_skipping import without
 
@@ -255,7 +256,7 @@ def test_encoders_barred_words_and_several_streams(name):
     """Encoder-decoders, image words that may not be said, streams side by side, blocks left out."""
     model = drawn(name)
     probe = Probe.prepared(feed.inputs(name, model))
-    with matrix.opened(name, model) as hooked:
+    with FAMILIES.opened(name, model) as hooked:
         _assert_neutral_at_zero(hooked, [probe])
         barred = set(hooked.anatomy.barred)
         for intervention in (DoLa("low"), DoLa("high"), DeCo(alpha=5.0)):
