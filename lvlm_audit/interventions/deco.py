@@ -16,15 +16,15 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from lvlm_audit.errors import UsageError
-from lvlm_audit.interventions.decoding import premature_logits
+from lvlm_audit.interventions.decoding import rescoring
 from lvlm_audit.interventions.depths import chosen_states, deco_states
 from lvlm_audit.models.hooked import HookedModel
-from lvlm_audit.models.readout import Readout
 from lvlm_audit.traces.generation import Rescore
 
 
@@ -88,16 +88,11 @@ class DeCo:
         """
         blocks, own = model.blocks, self.states
         states = deco_states(blocks) if own is None else chosen_states(own, blocks)
-        if not states:
-            yield None
-            return
-        readout = Readout(model.anatomy)
-
-        def rescore(seen: Tensor, logits: Tensor) -> Tensor:
-            early = premature_logits(readout, seen, states).to(logits.device)
-            return anchored(logits, early, alpha=self.alpha, top_p=self.top_p, top_k=self.top_k)
-
-        yield rescore
+        yield rescoring(
+            model,
+            states,
+            partial(anchored, alpha=self.alpha, top_p=self.top_p, top_k=self.top_k),
+        )
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ greatest of its scores is emitted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -79,6 +79,26 @@ class SkipBlocks:
         """
         with skipped(model, self.blocks):
             yield None
+
+
+def rescoring(
+    model: HookedModel, states: Sequence[int], score: Callable[[Tensor, Tensor], Tensor]
+) -> Rescore | None:
+    """What `generation.generate` takes for a decoding that reads earlier states too.
+
+    Args:
+        model: opened.
+        states: C states that are read; none at all leaves scoring to the model.
+        score: from the model's own logits [B, V] and those of the states [B, C, V] to scores [B, V].
+    """
+    if not states:
+        return None
+    readout = Readout(model.anatomy)
+
+    def rescore(seen: Tensor, logits: Tensor) -> Tensor:
+        return score(logits, premature_logits(readout, seen, states).to(logits.device))
+
+    return rescore
 
 
 @torch.inference_mode()

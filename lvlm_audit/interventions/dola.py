@@ -20,15 +20,15 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from lvlm_audit.errors import UsageError
-from lvlm_audit.interventions.decoding import premature_logits
+from lvlm_audit.interventions.decoding import rescoring
 from lvlm_audit.interventions.depths import Bucket, dola_states
 from lvlm_audit.models.hooked import HookedModel
-from lvlm_audit.models.readout import Readout
 from lvlm_audit.traces.divergence import jensen_shannon
 from lvlm_audit.traces.generation import Rescore
 
@@ -89,16 +89,11 @@ class DoLa:
             UsageError: states that the model does not have.
         """
         states = dola_states(self.layers, model.blocks, tied=model.anatomy.tied)
-        if not states:
-            yield None
-            return
-        readout = Readout(model.anatomy)
-
-        def rescore(seen: Tensor, logits: Tensor) -> Tensor:
-            early = premature_logits(readout, seen, states).to(logits.device)
-            return contrasted(logits, early, relative_top=self.relative_top, strength=self.strength)
-
-        yield rescore
+        yield rescoring(
+            model,
+            states,
+            partial(contrasted, relative_top=self.relative_top, strength=self.strength),
+        )
 
 
 @torch.inference_mode()
