@@ -9,7 +9,8 @@ and score = lead_j*(c*) - lead_L(c*) where c* led at all; 0 where no other token
 generated answers; a given token may be led at the end even more, which is below 0. METHOD.md,
 "Hallucination" (Wang et al. 2025, arXiv 2504.02862: the grounded candidate leads before, the hallucinated
 one after), as a margin and without a threshold. Candidates are counted from half the depth on, because which
-states are late must not depend on other answers.
+states are late must not depend on other answers. What was lost ends in the emitted token's final margin, so
+a token that the model is sure of has lost its rival more than an unsure one.
 """
 
 from __future__ import annotations
