@@ -168,14 +168,20 @@ def check_adapter(name: str, folder: Path) -> Mapping[str, Any]:
 
 
 def takes_images(folder: Path) -> bool:
-    """Whether a checkpoint brings an image processor, or its configuration an image tower.
+    """Whether a checkpoint is to be opened as a vision-language model.
 
-    If neither, it is opened as a decoder with a tokenizer, or refused.
+    Not, if it calls itself a causal language model and brings neither an image processor nor, in its
+    configuration, an image tower: then it is opened as a decoder with a tokenizer. What says nothing of
+    itself is no language model: images would silently be left out.
     """
     if any((folder / n).is_file() for n in ("processor_config.json", "preprocessor_config.json")):
         return True
     config = read_json(folder / "config.json") or {}
-    return any(key.endswith("vision_config") for key in config)
+    if any(key.endswith("vision_config") for key in config):
+        return True
+    named = config.get("architectures")
+    architectures = named if isinstance(named, list) else []
+    return not any(str(one).endswith(("ForCausalLM", "LMHeadModel")) for one in architectures)
 
 
 def read_json(path: Path) -> Mapping[str, Any] | None:
