@@ -7,9 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lvlm_audit import __version__
 from lvlm_audit.errors import LvlmAuditError
+
+if TYPE_CHECKING:
+    from lvlm_audit.audit.plan import Settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -159,7 +163,6 @@ def _calibrate(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from lvlm_audit.audit.calibrate import calibrate
-    from lvlm_audit.audit.plan import Settings
     from lvlm_audit.report.terminal.calibration import show
     from lvlm_audit.spec.suite import load_family, suite
     from lvlm_audit.writing import check_writable
@@ -168,19 +171,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         check_writable(options.json)
     found = calibrate(
         suite() if options.checks is None else load_family([], [options.checks]),
-        Settings(
-            model=options.model,
-            probes=options.probes,
-            lens=options.lens,
-            device=options.device,
-            dtype=options.dtype,
-            max_new_tokens=options.max_new_tokens,
-            batch_size=options.batch_size,
-            seed=options.seed,
-            trust_remote_code=options.trust_remote_code,
-            revision=options.revision,
-            adapter=options.adapter,
-        ),
+        _settings(options, lens=options.lens),
         rounds=options.rounds,
         on_progress=_progress(),
     )
@@ -194,7 +185,6 @@ def _calibrate(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from lvlm_audit.audit.plan import Settings
     from lvlm_audit.audit.pruning import Wanted, plan_pruning
     from lvlm_audit.report.html import write
     from lvlm_audit.report.terminal.pruning import show
@@ -204,18 +194,7 @@ def _plan(options: argparse.Namespace) -> int:
         if path is not None:
             check_writable(path)
     plan = plan_pruning(
-        Settings(
-            model=options.model,
-            probes=options.probes,
-            device=options.device,
-            dtype=options.dtype,
-            max_new_tokens=options.max_new_tokens,
-            batch_size=options.batch_size,
-            seed=options.seed,
-            trust_remote_code=options.trust_remote_code,
-            revision=options.revision,
-            adapter=options.adapter,
-        ),
+        _settings(options),
         Wanted(
             budget=options.budget,
             measure=options.measure,
@@ -232,6 +211,25 @@ def _plan(options: argparse.Namespace) -> int:
         write(plan, options.report)
         print(f"written {options.report}")
     return 0
+
+
+def _settings(options: argparse.Namespace, **more: Any) -> Settings:
+    """What the commands that record have in common."""
+    from lvlm_audit.audit.plan import Settings
+
+    return Settings(
+        model=options.model,
+        probes=options.probes,
+        device=options.device,
+        dtype=options.dtype,
+        max_new_tokens=options.max_new_tokens,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        trust_remote_code=options.trust_remote_code,
+        revision=options.revision,
+        adapter=options.adapter,
+        **more,
+    )
 
 
 def _doctor(options: argparse.Namespace) -> int:
