@@ -21,6 +21,7 @@ from lvlm_audit.interventions.skipping import skipped
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import load
 from lvlm_audit.models.proof import tolerance
+from lvlm_audit.models.quiet import quiet
 from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.traces.generation import step_logits
 
@@ -152,7 +153,7 @@ def _written(
     chosen = checked_blocks(blocks, hooked.blocks)
     options = {} if max_shard_size is None else {"max_shard_size": max_shard_size}
     try:
-        with removed(hooked, chosen):
+        with quiet(), removed(hooked, chosen):
             hooked.model.save_pretrained(folder, **options)
         if hooked.processor is not None:
             hooked.processor.save_pretrained(folder)
