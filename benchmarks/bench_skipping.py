@@ -42,6 +42,7 @@ def measure(options: argparse.Namespace) -> dict[str, float | int | str]:
         for i in range(options.repeat):
             bare.append(_seconds(lambda: replay(hooked, probes, texts)))
             skips.append(_seconds(lambda i=i: list(iter_effects(hooked, whole, (3 + i,)))))
+        began = time.process_time()
         sweep = _seconds(
             lambda: [list(iter_effects(hooked, whole, (b,))) for b in range(hooked.blocks)]
         )
@@ -54,6 +55,8 @@ def measure(options: argparse.Namespace) -> dict[str, float | int | str]:
             "skip_set_seconds": round(statistics.median(skips), 2),
             "ratio": round(statistics.median(s / b for s, b in zip(skips, bare, strict=True)), 3),
             "sweep_seconds": round(sweep, 1),
+            # Of all threads: what a busy machine would have needed alone, times its cores.
+            "sweep_processor_seconds": round(time.process_time() - began, 1),
         }
 
 
