@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.after_head import find_after_head
 from lvlm_audit.models.chain import find_chain
+from lvlm_audit.models.kinds import kinds_of
 from lvlm_audit.models.quantised import in_full, is_quantised
 from lvlm_audit.models.rest import Around, Rest
 from lvlm_audit.models.streams import ONE_STREAM, Streams, find_streams
@@ -122,6 +123,8 @@ class Anatomy:
             found.append(
                 f"a state is {self.state_width} wide, brought to {self.width} before the head"
             )
+        if kinds := kinds_of(self.blocks):
+            found.append(kinds)
         if self.joined:
             where = f"block{'s' if len(self.joined) > 1 else ''} {', '.join(map(str, self.joined))}"
             found.append(f"something is added to the stream before {where}")

@@ -85,6 +85,13 @@ def find_chain(
         found = None if rest is None else ((rest,), 1.0)
     if found is None:
         ran = [names.get(id(module), "?") for module, _, _ in seen.after]
+        if _reads_earlier(model, inputs, blocks, head, seen):
+            raise UnsupportedModel(
+                f"what the head of {class_name(model)} is shown depends on states of earlier blocks beside "
+                f"the last one's (after the last block ran: {', '.join(ran[:12])}), so that no single "
+                f"state gives the model's words. The lens, which reads one state at a time, has no meaning "
+                f"here."
+            )
         raise UnsupportedModel(
             f"between the last decoder block of {class_name(model)}, whose output is "
             f"{list(seen.state.shape)}, and the head something runs that is not a chain of modules "
@@ -188,6 +195,34 @@ def _around(seen: _Seen, head: nn.Module) -> tuple[tuple[nn.Module, ...], float]
         if chain is not None and around is not None:
             return (*chain[0], around), 1.0
     return None
+
+
+def _reads_earlier(
+    model: Any, inputs: Mapping[str, Any], blocks: Sequence[nn.Module], head: nn.Module, seen: _Seen
+) -> bool:
+    """Whether other states than the last reach the head: all are changed but for the last."""
+    shown: list[Tensor] = []
+    last = seen.state
+    assert last is not None
+
+    def entered(_: nn.Module, args: Any, kwargs: Any) -> None:
+        residual(entering(args, kwargs)).mul_(1.5)
+
+    def ran(block: nn.Module, _: Any, output: Any) -> None:
+        stream = residual(output)
+        if block is blocks[-1]:
+            stream.copy_(last)
+        else:
+            stream.mul_(1.5)
+
+    with hooks_restored(model):
+        blocks[0].register_forward_pre_hook(entered, with_kwargs=True)
+        for block in blocks:
+            block.register_forward_hook(ran)
+        head.register_forward_pre_hook(lambda _, args: shown.append(args[0].detach()))
+        run(model, inputs)
+    assert seen.head_in is not None
+    return not _same(shown[-1], seen.head_in)
 
 
 def _same(one: Tensor, two: Tensor) -> bool:

@@ -31,6 +31,7 @@ def diagnose(hooked: HookedModel) -> tuple[tuple[str, str], ...]:
         *(("proof", _proof(proof)) for proof in hooked.proofs),
         ("processor", _processor(hooked)),
         ("image tokens", _image_tokens(hooked)),
+        ("image", "no image was shown" if hooked.images is None else str(hooked.images)),
     )
 
 

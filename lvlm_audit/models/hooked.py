@@ -61,7 +61,8 @@ class HookedModel:
         name: str | None = None,
         sample: Probe | None = None,
     ) -> None:
-        self.model = model
+        # torch.compile() wraps a model; the one inside is what generates.
+        self.model = model = getattr(model, "_orig_mod", model)
         self.processor = processor
         self.tokenizer = tokenizer_of(processor)
         self.name = name or getattr(model, "name_or_path", "") or type(model).__name__

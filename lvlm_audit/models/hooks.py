@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.streams import ONE_STREAM, Streams
 
 # What torch keeps per module; with_kwargs and always_called repeat the ids of the hooks proper.
@@ -63,7 +66,8 @@ def hooks_restored(model: nn.Module) -> Iterator[None]:
     ]
     installed = {id(module) for module, _ in before if _INSTALLED in module.__dict__}
     try:
-        yield
+        with eagerly(model):
+            yield
     finally:
         for module, known in before:
             for name, ids in known.items():
@@ -73,6 +77,17 @@ def hooks_restored(model: nn.Module) -> Iterator[None]:
                         del hooks[hook]
             if _INSTALLED in module.__dict__ and id(module) not in installed:
                 del module.__dict__[_INSTALLED]
+
+
+@contextmanager
+def eagerly(model: nn.Module) -> Iterator[None]:
+    """While entered, what torch.compile made of a model is not used: its graphs call none of our hooks."""
+    compiled = any(
+        getattr(module, "_compiled_call_impl", None) is not None or "_orig_mod" in module._modules
+        for module in model.modules()
+    )
+    with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        yield
 
 
 @contextmanager
@@ -125,9 +140,18 @@ def entering(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
 
 
 def residual(output: Any) -> Tensor:
-    """The residual stream among a block's inputs or outputs: itself, or the first of a tuple."""
-    while isinstance(output, (tuple, list)):
-        output = output[0]
-    if not isinstance(output, Tensor):
-        raise TypeError(f"a decoder block handed on {type(output).__name__}, not a tensor")
+    """The residual stream among a block's inputs or outputs: itself, or the first of what is handed on."""
+    while not isinstance(output, Tensor):
+        if isinstance(output, Mapping):
+            parts: Sequence[Any] = list(output.values())
+        elif is_dataclass(output):
+            parts = [getattr(output, part.name) for part in fields(output)]
+        else:
+            parts = output if isinstance(output, (tuple, list)) else ()
+        if not parts:
+            raise UnsupportedModel(
+                f"a decoder block handed on {type(output).__name__}, in which no residual stream is found: "
+                f"a tensor, or a tuple, dictionary or dataclass that begins with one, was expected."
+            )
+        output = parts[0]
     return output

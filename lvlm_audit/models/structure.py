@@ -169,32 +169,68 @@ def _rows(module: nn.Module) -> int | None:
 
 
 def find_blocks(model: Any, calls: Calls) -> tuple[nn.Module, ...]:
-    """The outermost list of as many modules as the decoder declares layers that finished last.
+    """The outermost row of as many modules as the decoder declares layers that finished last.
 
     Raises:
-        UnsupportedModel: no such list ran.
+        UnsupportedModel: no such row ran.
     """
     config = text_config(model)
     declared = {n for key in DEPTHS if isinstance(n := getattr(config, key, None), int)}
-    lists = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) > 0
-    }
+    # Where the number of layers has a name of its own, it is still a number of the configuration.
+    numbers = {n for n in vars(config).values() if isinstance(n, int) and n > 1}
+    rows = _rows_of_modules(model)
     finished = {id(module): time for time, (module, _) in enumerate(calls.order)}
-    # A list within a block (experts, say) is no list of blocks; nor is one of which nothing ran.
-    fitting = {
-        name: max(finished.get(id(block), -1) for block in module)
-        for name, module in lists.items()
-        if len(module) in declared
-        and not any(name.startswith(f"{other}.") for other in lists if other != name)
-    }
-    ran = {name: time for name, time in fitting.items() if time >= 0}
-    if not ran:
-        seen = ", ".join(f"{name} ({len(module)})" for name, module in lists.items()) or "none"
+    for lengths in (declared, numbers - declared):
+        fitting = {name: row for name, row in rows.items() if len(row) in lengths}
+        # A row within a block (experts, say) is no row of blocks; nor is one of which nothing ran.
+        ran = {
+            name: time
+            for name, row in fitting.items()
+            if not any(_within(row, other) for other in fitting.values())
+            and (time := max(finished.get(id(block), -1) for block in row)) >= 0
+        }
+        if ran:
+            return _all_different(model, rows[max(ran, key=lambda name: ran[name])])
+    seen = ", ".join(f"{name} ({len(row)})" for name, row in rows.items()) or "none"
+    raise UnsupportedModel(
+        f"{class_name(model)} declares {min(declared, default=None)} decoder blocks, but holds no "
+        f"list of that many modules that ran (lists seen: {seen}). One block that is applied over and "
+        f"over, or blocks that are not modules, cannot be told apart: this lens cannot read them."
+    )
+
+
+def _rows_of_modules(model: nn.Module) -> dict[str, tuple[nn.Module, ...]]:
+    """Modules in a row, by name: lists, dictionaries, sequences, and numbered parts of one module."""
+    rows: dict[str, tuple[nn.Module, ...]] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.ModuleList, nn.Sequential)):
+            rows[name] = tuple(module)
+        elif isinstance(module, nn.ModuleDict):
+            rows[name] = tuple(module.values())
+        else:
+            numbered: dict[str, list[nn.Module]] = {}
+            for part, child in module.named_children():
+                stem = part.rstrip("0123456789")
+                if stem != part:
+                    numbered.setdefault(stem, []).append(child)
+            rows |= {
+                f"{name}.{stem}N".lstrip("."): tuple(row)
+                for stem, row in numbered.items()
+                if len(row) > 1
+            }
+    return {name: row for name, row in rows.items() if row}
+
+
+def _within(row: tuple[nn.Module, ...], other: tuple[nn.Module, ...]) -> bool:
+    inside = {id(m) for block in other for m in block.modules() if m is not block}
+    return id(row[0]) in inside
+
+
+def _all_different(model: Any, row: tuple[nn.Module, ...]) -> tuple[nn.Module, ...]:
+    if len({id(block) for block in row}) < len(row):
         raise UnsupportedModel(
-            f"{class_name(model)} declares {min(declared, default=None)} decoder blocks, but holds no "
-            f"list of that many modules that ran (lists seen: {seen}). This architecture's blocks "
-            f"cannot be found."
+            f"{class_name(model)} applies the same block several times (its {len(row)} layers are "
+            f"{len({id(block) for block in row})} modules): a block's output belongs to no one layer, so "
+            f"there are no states to tell apart. This lens needs a plain stack of blocks."
         )
-    return tuple(lists[max(ran, key=lambda name: ran[name])])
+    return row

@@ -31,6 +31,27 @@ compared. A state is a block's output at the position that predicts, unless the 
 
 "Image": where in the prompt's positions the model holds the image, found by showing it another one.
 
+## What a state means
+
+The stream after a block, at the position that predicts the next token: what all blocks so far have added.
+
+- **Mixture of experts**: the same; a block adds what the experts chosen for that token say.
+- **State-space, linear attention, convolution beside attention**: the same stream at the same position. What a
+  block remembers of earlier tokens is its own and no part of the state. Where blocks differ in kind, the
+  deviations say which hold what, under the names of their classes.
+- **Cross-attention to the image**: "image" says which blocks read it themselves. Asked without an image, they
+  are left out and their state repeats the one before. Where it happens between blocks (idefics), a state is
+  what the last block gave, not what the next one was shown: "something is added to the stream before".
+- **Features added at early blocks** (deepstack), **embeddings for each layer** (gemma3n): added within or
+  between blocks; a state is after the block.
+- **Several residual streams**: all of them side by side; what joins them belongs to the readout.
+- **Encoder-decoder**: the decoder's states; image and prompt are in the encoder, which is not read.
+- **Attention over earlier states in front of the head** (inkling2): no single state gives the model's words, so
+  it is refused.
+- **One block applied over and over** (hrm_text): refused, its outputs belong to no one layer.
+
+## Families
+
 | family | asked with | found | deviations | image | proof |
 |---|---|---|---|---|---|
 """
