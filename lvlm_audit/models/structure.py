@@ -177,20 +177,19 @@ def find_blocks(model: Any, calls: Calls) -> tuple[nn.Module, ...]:
     config = text_config(model)
     declared = {n for key in DEPTHS if isinstance(n := getattr(config, key, None), int)}
     # Where the number of layers has a name of its own, it is still a number of the configuration.
-    numbers = {n for n in vars(config).values() if isinstance(n, int) and n > 1}
+    lengths = declared or {n for n in vars(config).values() if isinstance(n, int) and n > 1}
     rows = _rows_of_modules(model)
     finished = {id(module): time for time, (module, _) in enumerate(calls.order)}
-    for lengths in (declared, numbers - declared):
-        fitting = {name: row for name, row in rows.items() if len(row) in lengths}
-        # A row within a block (experts, say) is no row of blocks; nor is one of which nothing ran.
-        ran = {
-            name: time
-            for name, row in fitting.items()
-            if not any(_within(row, other) for other in fitting.values())
-            and (time := max(finished.get(id(block), -1) for block in row)) >= 0
-        }
-        if ran:
-            return _all_different(model, rows[max(ran, key=lambda name: ran[name])])
+    fitting = {name: row for name, row in rows.items() if len(row) in lengths}
+    # A row within a block (experts, say) is no row of blocks; nor is one of which nothing ran.
+    ran = {
+        name: time
+        for name, row in fitting.items()
+        if not any(_within(row, other) for other in fitting.values())
+        and (time := max(finished.get(id(block), -1) for block in row)) >= 0
+    }
+    if ran:
+        return _all_different(model, rows[max(ran, key=lambda name: ran[name])])
     seen = ", ".join(f"{name} ({len(row)})" for name, row in rows.items()) or "none"
     raise UnsupportedModel(
         f"{class_name(model)} declares {min(declared, default=None)} decoder blocks, but holds no "
