@@ -232,6 +232,12 @@ class HookedModel:
         if self.tokenizer is not None:
             # Short and without an image: a model that mistakes a prefix for the whole shows it here.
             ids = self.tokenizer("What is shown?", return_tensors="pt")["input_ids"]
+            if ids.shape[1] == 0:
+                raise UnsupportedModel(
+                    f"the tokenizer of {self.name} ({type(self.tokenizer).__name__}) makes no tokens of "
+                    f'"What is shown?": its vocabulary is empty. Save the tokenizer into the '
+                    f"checkpoint's folder (tokenizer.save_pretrained)."
+                )
         else:
             ids = self._plain_ids()
         samples.setdefault("text", self._text(ids))

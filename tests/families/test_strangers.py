@@ -12,7 +12,7 @@ from lvlm_audit.errors import UnsupportedModel
 from tests.families import feed
 from tests.families.agreement import assert_agrees, generated
 from tests.families.stranger import StrangerConfig, StrangerForSaying
-from tests.tiny_models import lively
+from tests.tiny_models import lively, tokenizer
 
 
 def stranger(dtype: torch.dtype = torch.float32, **settings: Any) -> Any:
@@ -101,6 +101,14 @@ def test_a_user_s_hook_that_changes_the_stream_is_part_of_the_model() -> None:
     own = generated(model, inputs)
     with hook(model, sample=Probe.prepared(inputs)) as hooked:
         assert_agrees(hooked, inputs, own)
+
+
+def test_a_tokenizer_without_words_is_refused() -> None:
+    """As transformers makes one where a checkpoint's folder holds none."""
+    empty = tokenizer()
+    empty.backend_tokenizer.model = type(empty.backend_tokenizer.model)()
+    with pytest.raises(UnsupportedModel, match="makes no tokens"):
+        hook(stranger(), empty)
 
 
 @pytest.mark.parametrize("in_place", [False, True])
