@@ -85,11 +85,13 @@ def refused(project, *arguments: str) -> str:
     return said
 
 
-def test_a_text_only_checkpoint(project):
+def test_a_text_only_checkpoint_is_asked_without_images_and_says_so(project):
     tiny_models.save(tiny_models.text_only("llama"), project.path / "text")
-    said = refused(project, "--lvlm-model", "text")
-    assert "UnsupportedModel: 'text' is not a vision-language model" in said
-    assert "'llama'" in said
+    result = project.run("--lvlm-model", "text")
+    said = " ".join(result.stdout.str().split())
+    assert "This checkpoint is a language model without image input" in said
+    assert "Control: text-only." in said
+    assert "UnsupportedModel" not in said + result.stderr.str()
 
 
 def test_weights_that_hold_nan(project):
