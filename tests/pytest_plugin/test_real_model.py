@@ -87,7 +87,7 @@ def refused(project, *arguments: str) -> str:
 
 def test_a_text_only_checkpoint_is_asked_without_images_and_says_so(project):
     tiny_models.save(tiny_models.text_only("llama"), project.path / "text")
-    result = project.run("--lvlm-model", "text")
+    result = project.runpytest_inprocess(*ARGUMENTS, "--lvlm-model", "text")
     said = " ".join(result.stdout.str().split())
     assert "This checkpoint is a language model without image input" in said
     assert "Control: text-only." in said
