@@ -31,8 +31,8 @@ class Split:
 def halves(probes: Sequence[Probe], seed: int) -> Split:
     """Random halves of the images, the same for the same seed; the odd one certifies.
 
-    Random, and not every second one as for stages: probe sets often ask their kinds of question in turn,
-    and every second image would then be asked other questions. Probes belong together if they name the
+    Random, because probe sets often ask their kinds of question in turn, and every second image would be
+    asked other questions. Probes belong together if they name the
     same cluster or show a picture with the same bytes, whatever it is called.
     """
     groups = _groups(probes)
