@@ -546,10 +546,10 @@ def hallucination(probes: int = 4) -> HallucinationReading:
         tokens=[
             LabelledToken(
                 probe=f"scene-{i:04d}",
-                token=" blue",
+                token=" blue" if i % 4 == 0 else " green",
                 position=1,
                 truth="hallucinated" if i % 2 == 0 else "correct",
-                expected=" red" if i % 4 == 0 else None,
+                expected="yellow" if i % 4 == 0 else None,
                 prior_driven=True if i % 4 == 0 else None,
                 signals={"lead_loss": 0.2, "churn": 3.0, "image_confidence": None},
                 suspicion=0.9 - i / 100,
@@ -581,6 +581,13 @@ def corrections() -> CorrectionsReading:
                 words="It corrects 3 of 8 and breaks 2 of 24.",
                 answers=12,
                 changed_answers=5,
+                kept=4,
+                changed=1,
+                correct_gone=7,
+                hallucinated_gone=0,
+                added=6,
+                labelled_after=29,
+                hallucinated_after=13,
                 corrected=WordShare(3, 8, 6, 0.375, interval),
                 broken=WordShare(2, 24, 11, 0.083, interval),
                 net=-0.03,
@@ -589,11 +596,15 @@ def corrections() -> CorrectionsReading:
                 misread=WordShare(0, 0, 0, None, None),
                 fates=[
                     WordFate(
-                        "scene-0000", "color 1", "blue", "red", "red", True, True, "corrected"
+                        "scene-0000", "color 1", "blue", "yellow", "yellow", True, True, "corrected"
                     ),
-                    WordFate("scene-0002", "color 1", "blue", None, None, True, None, "gone"),
+                    WordFate("scene-0002", "color 1", "green", None, None, True, None, "gone"),
                 ],
-                differing=[RedecodedAnswer("scene-0000", "It is blue.", "It is red.")],
+                differing=[
+                    RedecodedAnswer(
+                        "scene-0000", SENTENCES[0][0], SENTENCES[0][0].replace("blue", "yellow")
+                    )
+                ],
             ),
             InterventionReading(
                 intervention="skip.2",
@@ -601,7 +612,7 @@ def corrections() -> CorrectionsReading:
                 source="Wang et al. 2025",
                 blocks=[[23, 24, 25, 26, 27, 28]],
                 verdict="not measured",
-                words="No set could be formed: no state mutates.",
+                words="Not measured: no set could be formed, as no state mutates.",
             ),
         ],
     )

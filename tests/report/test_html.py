@@ -184,10 +184,10 @@ def test_every_probe_shows_question_answer_tokens_and_leaders() -> None:
             for value in token.leader_probability:
                 assert value < 0.01 or words.number(value, 2) in page.text
     assert "thumbnail left out" not in page.text
-    # The cards of hallucinated words show the image once more.
+    # The cards of labelled words show the image once more.
     alts = [str(attrs["alt"]) for tag, attrs in page.tags if tag == "img"]
     assert sum(alt.startswith("Image of probe") for alt in alts) == 4
-    assert sum(alt.startswith("The image that card") for alt in alts) == len(alts) - 4 == 2
+    assert sum(alt.startswith("Image: ") for alt in alts) == len(alts) - 4 == 4
 
 
 def test_the_same_document_gives_the_same_page() -> None:

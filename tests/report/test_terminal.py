@@ -40,6 +40,9 @@ def test_verdict_model_stages_findings_and_files() -> None:
         "87.5\u00a0% [75.5, 99.5] vs ≥ 70\u00a0% of images",
         "0.0712 [0.0475, 0.0949] vs ≥ 0.02 bits",
         "— vs ≥ 70\u00a0% of images",
+        "words   8 of 32 labelled words hallucinated; found best by lead_loss, AUROC 0.71 [0.58, 0.83]",
+        "anew    DoLa (low): harms; corrects 3 of 8, breaks 2 of 24, 7 gone; net −3 points [−10, +5]",
+        "anew    skip.2: not measured",
         "written reports/audit.html",
         "written reports/äudit [x].json",
     ):

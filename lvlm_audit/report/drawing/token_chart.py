@@ -84,7 +84,7 @@ def token_chart(
     room = int((y.start - y.end) // 13) + 1
     by_weight = sorted(range(len(drawn)), key=lambda i: (_ORDER.get(drawn[i].kind, 4), i))
     named = sorted(by_weight[:room])
-    ends = [_end(value(t) or (), y) for t in drawn]
+    ends = [end_of(value(t) or (), y) for t in drawn]
     places = dict(zip(named, spread([ends[i] for i in named], 13, y.end, y.start), strict=True))
     series = []
     for index, (one, key) in enumerate(zip(drawn, _keys(drawn), strict=True)):
@@ -110,55 +110,11 @@ def token_chart(
         y=y,
         x_ticks=index_ticks(last, x),
         y_ticks=value_ticks(y, unit, 5),
-        shades=_shades(stages, x, last),
+        shades=shades(stages, x, last),
         series=series,
         unlabelled=len(drawn) - len(named),
         last=last,
         unit=unit,
-    )
-
-
-def candidate_chart(token_read: TokenReading, stages: StageReading) -> TokenChart | None:
-    """Geometry of one token's probability and that of its strongest rivals; None without a curve.
-
-    The token's own curve is the first; where it was made and where it changed are marked on it.
-    """
-    curves: list[tuple[str, Sequence[float]]] = [(token_read.text, token_read.probability)]
-    for rival in token_read.rivals[: HUES - 1]:
-        curve = rival.get("probability")
-        if isinstance(curve, list) and curve:
-            curves.append((str(rival.get("text", "")), [finite(v) or 0.0 for v in curve]))
-    if not token_read.probability:
-        return None
-    width, height, gutter = 470.0, 190.0, 122.0
-    last = max(1, *(len(curve) - 1 for _, curve in curves))
-    x, y = Scale(0, last, 40, width - gutter), Scale(0, 1, height - 36, 14)
-    ends = [_end(curve, y) for _, curve in curves]
-    places = spread(ends, 13, y.end, y.start)
-    return TokenChart(
-        width=width,
-        height=height,
-        x=x,
-        y=y,
-        x_ticks=index_ticks(last, x),
-        y_ticks=value_ticks(y, "probability", 5),
-        shades=_shades(stages, x, last),
-        series=[
-            Series(
-                label=token_label(text, 14),
-                key=f"c{k}",
-                path=line(curve, x, y),
-                label_y=places[k],
-                end_y=ends[k],
-                nodes=points([token_read.critical], curve, x, y) if k == 0 else [],
-                flips=points(token_read.mutations, curve, x, y) if k == 0 else [],
-                title=f"{token(text)} ({'said' if k == 0 else 'rival'})",
-            )
-            for k, (text, curve) in enumerate(curves)
-        ],
-        unlabelled=0,
-        last=last,
-        unit="probability",
     )
 
 
@@ -170,22 +126,23 @@ def token_label(text: str, limit: int) -> str:
     return token(text, limit)
 
 
-def _end(curve: Sequence[float], y: Scale) -> float:
+def end_of(curve: Sequence[float], y: Scale) -> float:
+    """The height at which a curve ends: its last value that exists."""
     known = [v for v in map(finite, curve) if v is not None]
     return y(known[-1]) if known else y.start
 
 
-def _shades(stages: StageReading, x: Scale, last: int) -> list[tuple[str, float, float]]:
+def shades(stages: StageReading, x: Scale, last: int) -> list[tuple[str, float, float]]:
     """The model's stages behind a chart; borders lie halfway between states."""
     if last != stages.blocks:
         return []
     found, _ = stage_starts(stages)
-    shades = []
+    bands = []
     for band in found:
         left = x.start if band.first == 0 else x(band.first - 0.5)
         right = x.end if band.last == last else x(band.last + 0.5)
-        shades.append((STAGE_KEYS[band.stage], left, round(right - left, 1)))
-    return shades
+        bands.append((STAGE_KEYS[band.stage], left, round(right - left, 1)))
+    return bands
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -103,6 +103,8 @@ class SmallWhisker:
     high: float | None
     start: float
     end: float
+    mark: float | None = None
+    """Where a value that is compared with stands, such as chance."""
     width: int = SMALL_WIDTH
 
 
@@ -112,9 +114,12 @@ def small_scale(low: float, high: float) -> Scale:
 
 
 def small_whisker(
-    observed: float | None, interval: Interval | None, scale: Scale
+    observed: float | None, interval: Interval | None, scale: Scale, mark: float | None = None
 ) -> SmallWhisker | None:
-    """Geometry of a value and its interval on a shared scale; None where there is no value."""
+    """Geometry of a value and its interval on a shared scale; None where there is no value.
+
+    `mark` is a value to compare with, drawn as a line across.
+    """
     observed = finite(observed)
     if observed is None:
         return None
@@ -124,6 +129,7 @@ def small_whisker(
         high=None if interval is None else scale(interval.high),
         start=scale.start,
         end=scale.end,
+        mark=None if mark is None else scale(mark),
     )
 
 

@@ -10,21 +10,26 @@ from lvlm_audit.document import (
     Audit,
     CorrectionsReading,
     HallucinationReading,
+    Interval,
     InterventionReading,
     LabelledToken,
-    ProbeReading,
     SignalScore,
-    TokenReading,
-    WordFate,
 )
-from lvlm_audit.report.differences import Run, side_by_side
-from lvlm_audit.report.drawing.token_chart import TokenChart, candidate_chart
+from lvlm_audit.report.drawing.axes import nice_top
 from lvlm_audit.report.drawing.whisker import SmallWhisker, small_scale, small_whisker
-from lvlm_audit.report.thumbnails import thumbnails
+from lvlm_audit.report.sections.hallucinated_word import Card, cards
+from lvlm_audit.report.words import finite
 
 MAX_CARDS = 24
 """Hallucinated tokens that are shown from close by, the most suspicious first."""
+MAX_CONTROLS = 4
+"""Correct tokens beside them: the most suspicious ones, which a signal would get wrong."""
 CHANCE = 0.5
+
+OPEN_CARDS = 8
+"""Of them stand open; the others are folded."""
+
+_WRONG, _RIGHT = "hallucinated", "correct"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,33 +38,16 @@ class SignalRow:
 
     score: SignalScore
     whisker: SmallWhisker | None
-    chance: bool | None
-    """Whether its interval holds the AUROC of chance; None where it has none."""
+    against_chance: str
+    """In words; empty where it is better, or where nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one intervention did to a word."""
+class InterventionRow:
+    """One intervention with the drawing of its net."""
 
-    intervention: str
-    fate: WordFate
-    base: list[Run]
-    answer: list[Run]
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One hallucinated token from close by."""
-
-    token: LabelledToken
-    probe: ProbeReading
-    image: str | None
-    before: str
-    """The answer up to the token, and after it."""
-    after: str
-    chart: TokenChart | None
-    signals: list[tuple[str, float]]
-    outcomes: list[Outcome]
+    reading: InterventionReading
+    net: SmallWhisker | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +59,17 @@ class Hallucination:
     reading: HallucinationReading | None
     corrections: CorrectionsReading | None
     signals: list[SignalRow]
+    interventions: list[InterventionRow]
+    net_scale: float
+    """The nets' drawings reach from minus this to plus this."""
     cards: list[Card]
+    folded: list[Card]
+    """More of them, which the page shows on demand."""
     left_out: int
     """Hallucinated tokens that have no card."""
+    controls: list[Card]
+    ranked: bool
+    """Whether tokens have a rank of suspicion; without, they come in the order of the answers."""
 
 
 def section(audit: Audit) -> Hallucination | None:
@@ -84,74 +80,52 @@ def section(audit: Audit) -> Hallucination | None:
     scores = [] if reading is None else list(reading.signals)
     if reading is not None and reading.combination is not None:
         scores.append(reading.combination)
-    wrong = [] if reading is None else [t for t in reading.tokens if t.truth == "hallucinated"]
-    # Without a combination the order is that of the answers.
-    wrong.sort(key=lambda t: -(t.suspicion if t.suspicion is not None else 0.0))
-    cards = _cards(audit, wrong[:MAX_CARDS], corrections)
+    tokens = [] if reading is None else reading.tokens
+    wrong, right = _ranked(tokens, _WRONG), _ranked(tokens, _RIGHT)
+    tried = [] if corrections is None else corrections.interventions
+    top = _net_scale(tried)
+    chosen = [*wrong[:MAX_CARDS], *right[:MAX_CONTROLS]]
+    made = cards(audit, chosen)
+    shown = [card for card in made if card.token.truth == _WRONG]
     return Hallucination(
-        reading, corrections, [_row(score) for score in scores], cards, len(wrong) - len(cards)
+        reading=reading,
+        corrections=corrections,
+        signals=[_signal(score) for score in scores],
+        interventions=[
+            InterventionRow(
+                one, small_whisker(one.net, one.net_interval, small_scale(-top, top), 0.0)
+            )
+            for one in tried
+        ],
+        net_scale=top,
+        cards=shown[:OPEN_CARDS],
+        folded=shown[OPEN_CARDS:],
+        left_out=len(wrong) - len(shown),
+        controls=[card for card in made if card.token.truth == _RIGHT],
+        ranked=any(token.suspicion is not None for token in tokens),
     )
 
 
-def _row(score: SignalScore) -> SignalRow:
-    interval = score.auroc_interval
+def _net_scale(tried: Sequence[InterventionReading]) -> float:
+    ends = [end for one in tried if (i := one.net_interval) for end in (i.low, i.high)]
+    known = [abs(v) for v in map(finite, [*ends, *(one.net for one in tried)]) if v is not None]
+    return min(1.0, nice_top(max(known, default=1.0)))
+
+
+def _ranked(tokens: Sequence[LabelledToken], truth: str) -> list[LabelledToken]:
+    found = [token for token in tokens if token.truth == truth]
+    return sorted(found, key=lambda t: -1.0 if t.suspicion is None else -1.0 - t.suspicion)
+
+
+def _signal(score: SignalScore) -> SignalRow:
     return SignalRow(
         score,
-        small_whisker(score.auroc, interval, small_scale(0.0, 1.0)),
-        None if interval is None else interval.low <= CHANCE <= interval.high,
+        small_whisker(score.auroc, score.auroc_interval, small_scale(0.0, 1.0), CHANCE),
+        _against_chance(score.auroc_interval),
     )
 
 
-def _cards(
-    audit: Audit, tokens: Sequence[LabelledToken], corrections: CorrectionsReading | None
-) -> list[Card]:
-    probes: dict[str, ProbeReading] = {}
-    for probe in audit.probes:
-        probes.setdefault(probe.id, probe)
-    known = [
-        (token, probes[token.probe])
-        for token in tokens
-        if token.probe in probes and token.position < len(probes[token.probe].tokens)
-    ]
-    shown: dict[str, str | None] = {}
-    distinct = list({probe.id: probe for _, probe in known}.values())
-    for probe, images in zip(distinct, thumbnails(distinct), strict=True):
-        shown[probe.id] = next(iter(images), None)
-    return [_card(audit, token, probe, shown[probe.id], corrections) for token, probe in known]
-
-
-def _card(
-    audit: Audit,
-    token: LabelledToken,
-    probe: ProbeReading,
-    image: str | None,
-    corrections: CorrectionsReading | None,
-) -> Card:
-    read: TokenReading = probe.tokens[token.position]
-    pieces = [one.text for one in probe.tokens]
-    tried = [] if corrections is None else corrections.interventions
-    return Card(
-        token=token,
-        probe=probe,
-        image=image,
-        before="".join(pieces[: token.position]),
-        after="".join(pieces[token.position + 1 :]),
-        chart=candidate_chart(read, audit.stages),
-        signals=[(name, value) for name, value in token.signals.items() if value is not None],
-        outcomes=[
-            outcome for one in tried if (outcome := _outcome(one, token, probe.answer)) is not None
-        ],
-    )
-
-
-def _outcome(one: InterventionReading, token: LabelledToken, answer: str) -> Outcome | None:
-    """The fate of this token's word: matched by what was said, which a document holds of both."""
-    said = token.token.strip().casefold()
-    fates = [f for f in one.fates if f.probe == token.probe and f.hallucinated]
-    matching = [f for f in fates if said and f.said.strip().casefold().startswith(said)] or fates[
-        :1
-    ]
-    if not matching:
-        return None
-    now = next((d.answer for d in one.differing if d.probe == token.probe), answer)
-    return Outcome(one.intervention, matching[0], *side_by_side(answer.strip(), now.strip()))
+def _against_chance(interval: Interval | None) -> str:
+    if interval is None or interval.low > CHANCE:
+        return ""
+    return "worse than chance" if interval.high < CHANCE else "not shown to beat chance"

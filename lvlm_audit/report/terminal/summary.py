@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lvlm_audit.document import (
     Audit,
+    CorrectionsReading,
     DecoderComparison,
     Finding,
     GroundingReading,
@@ -127,6 +128,9 @@ def summary(
         _decoder(audit.decoder, say)
     if audit.hallucination is not None:
         say.line(f"words   {_one(_hallucination(audit.hallucination), 300)}")
+    if audit.corrections is not None:
+        for line in _corrections(audit.corrections):
+            say.line(f"anew    {_one(line, 200)}")
     if audit.findings:
         console.print(_table(sorted(audit.findings, key=urgency), say))
     else:
@@ -206,6 +210,26 @@ def _hallucination(found: HallucinationReading) -> str:
     assert best.auroc_interval is not None
     low, high = number(best.auroc_interval.low), number(best.auroc_interval.high)
     return f"{said}; found best by {best.name}, AUROC {number(best.auroc)} [{low}, {high}]"
+
+
+def _corrections(found: CorrectionsReading) -> list[str]:
+    """One line for each intervention: what it corrected, what it lost, and what that comes to."""
+    lines = []
+    for one in found.interventions:
+        if one.corrected is None or one.broken is None or one.net is None:
+            lines.append(f"{clip(one.intervention, 40)}: {one.verdict}")
+            continue
+        ends = one.net_interval
+        low, high = (
+            ("", "") if ends is None else (change(100 * e, "") for e in (ends.low, ends.high))
+        )
+        within = "" if ends is None else f" [{low}, {high}]"
+        lines.append(
+            f"{clip(one.intervention, 40)}: {one.verdict}; corrects {one.corrected.held} of "
+            f"{one.corrected.n}, breaks {one.broken.held} of {one.broken.n}, {one.correct_gone} gone; "
+            f"net {change(one.net, 'share')}{within}"
+        )
+    return lines
 
 
 def _decoder(found: DecoderComparison, say: _Speaker) -> None:
