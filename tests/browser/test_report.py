@@ -131,7 +131,7 @@ def test_without_javascript_everything_is_there_and_nothing_is_dead(tmp_path: Pa
     })"""
     seen = visit_framed(html.render(documents.audit()), tmp_path, ask=ask, sandbox=True)
     assert sorted(seen.answer.pop("checks")) == sorted(f.check for f in documents.findings())
-    assert seen.answer == {"tools": False, "buttons": 0, "charts": 8, "maps": 4, "ruled": True}
+    assert seen.answer == {"tools": False, "buttons": 0, "charts": 12, "maps": 4, "ruled": True}
     assert all("frame is sandboxed" in line for line in seen.console)
 
 
@@ -202,7 +202,7 @@ def test_the_pointer_reads_the_documents_own_values(tmp_path: Path) -> None:
       const heat = document.querySelector("svg.heat");
       const [x, y, w, h] = heat.dataset.plot.split(" ").map(Number);
       const cell = point(heat, x + (27.5 / 30) * w, y + (({place} + 0.5) / {len(shown.tokens)}) * h);
-      const curves = document.querySelector("svg.curves");
+      const curves = document.querySelector("#probes svg.curves");
       const [x0, x1, last] = curves.dataset.x.split(" ").map(Number);
       const [y0, y1] = curves.dataset.y.split(" ").map(Number);
       const curve = point(curves, x0 + (29 / last) * (x1 - x0), y0 + {token.probability[29]} * (y1 - y0));

@@ -17,7 +17,7 @@ from lvlm_audit.models.opening import hook, load
 from lvlm_audit.probes.probe import Probe
 from tests import tiny_models
 from tests.compression.test_removal import FAMILIES
-from tests.families import feed, matrix
+from tests.families import feed
 from tests.families.zoo import drawn
 
 WITHOUT_VIDEO = {"qwen2.5-vl", "internvl"}
@@ -99,13 +99,14 @@ def test_image_features_that_are_added_after_the_first_blocks(tmp_path):
     """Qwen3-VL adds features after its first blocks by number: those stay, or the export is refused."""
     model = drawn("qwen3_vl")
     inputs = feed.inputs("qwen3_vl", model)
-    hooked = matrix.opened("qwen3_vl", model)
+    asked = [Probe.prepared(inputs)]
+    hooked = hook(model, sample=asked[0])
     assert hooked.anatomy.joined
 
     def again(folder, _):
-        return matrix.opened("qwen3_vl", AutoModelForImageTextToText.from_pretrained(folder).eval())
+        opened = AutoModelForImageTextToText.from_pretrained(folder).eval()
+        return hook(opened, sample=asked[0])
 
-    asked = [Probe.prepared(inputs)]
     export(hooked, (hooked.blocks - 1,), tmp_path / "good", reopen=again, probes=asked)
     with pytest.raises(UnsupportedModel, match="logits differ from the skipped model's by"):
         export(hooked, (0,), tmp_path / "bad", reopen=again, probes=asked)
