@@ -96,6 +96,13 @@ def lively(model: Any, seed: int = 0, gain: float = 0.9) -> Any:
     return model.eval()
 
 
+def drawn(kind: Callable[[Any], Any], config: Any, seed: int = 0) -> Any:
+    """A lively model of its own seed: what `lively` only adds to is drawn by transformers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return lively(kind(config), seed)
+
+
 def decoder(
     width: int, blocks: int, vocabulary: int, *, tied: bool = False, **more: Any
 ) -> dict[str, Any]:
@@ -165,7 +172,7 @@ def llava(
         num_additional_image_tokens=1,
         chat_template=template("<image>"),
     )
-    return lively(LlavaForConditionalGeneration(config), seed).to(dtype), processor
+    return drawn(LlavaForConditionalGeneration, config, seed).to(dtype), processor
 
 
 def llava_next(*, dtype: torch.dtype = torch.float32) -> Pair:
@@ -201,7 +208,7 @@ def llava_next(*, dtype: torch.dtype = torch.float32) -> Pair:
         num_additional_image_tokens=1,
         chat_template=template("<image>"),
     )
-    return lively(LlavaNextForConditionalGeneration(config), 10).to(dtype), processor
+    return drawn(LlavaNextForConditionalGeneration, config, 10).to(dtype), processor
 
 
 def paligemma(cap: float = 6.0) -> Pair:
@@ -228,7 +235,7 @@ def paligemma(cap: float = 6.0) -> Pair:
         projection_dim=48,
         hidden_size=48,
     )
-    return lively(PaliGemmaForConditionalGeneration(config), 1), processor
+    return drawn(PaliGemmaForConditionalGeneration, config, 1), processor
 
 
 def gemma3() -> Pair:
@@ -261,7 +268,7 @@ def gemma3() -> Pair:
         eoi_token_index=5,
         image_token_index=3,
     )
-    return lively(Gemma3ForConditionalGeneration(config), 2), processor
+    return drawn(Gemma3ForConditionalGeneration, config, 2), processor
 
 
 def _without_video(kind: type) -> type:
@@ -307,7 +314,7 @@ def qwen2_5_vl() -> Pair:
         },
         image_token_id=3, video_token_id=4, vision_start_token_id=5, vision_end_token_id=6,
     )  # fmt: skip
-    return lively(Qwen2_5_VLForConditionalGeneration(config), 3), processor
+    return drawn(Qwen2_5_VLForConditionalGeneration, config, 3), processor
 
 
 def idefics3() -> Pair:
@@ -333,7 +340,7 @@ def idefics3() -> Pair:
         scale_factor=2,
         pad_token_id=2,
     )
-    return lively(Idefics3ForConditionalGeneration(config), 4), processor
+    return drawn(Idefics3ForConditionalGeneration, config, 4), processor
 
 
 def internvl() -> Pair:
@@ -365,7 +372,7 @@ def internvl() -> Pair:
         image_seq_length=4,
         downsample_ratio=0.5,
     )
-    return lively(InternVLForConditionalGeneration(config), 5), processor
+    return drawn(InternVLForConditionalGeneration, config, 5), processor
 
 
 def aya_vision() -> Pair:
@@ -383,7 +390,7 @@ def aya_vision() -> Pair:
         image_token_index=3,
         downsample_factor=2,
     )
-    return lively(AyaVisionForConditionalGeneration(config), 6), None
+    return drawn(AyaVisionForConditionalGeneration, config, 6), None
 
 
 def text_only(model_type: str, **more: Any) -> Pair:
@@ -391,7 +398,7 @@ def text_only(model_type: str, **more: Any) -> Pair:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.for_model(**decoder(32, 9, 384, model_type=model_type, **more))
-    return lively(AutoModelForCausalLM.from_config(config), 7), tokenizer()
+    return drawn(AutoModelForCausalLM.from_config, config, 7), tokenizer()
 
 
 FAMILIES: dict[str, Callable[[], Pair]] = {

@@ -229,7 +229,7 @@ def test_layer_contribution_says_why_not():
 
 
 def test_the_plateau_is_read_off_eligible_tokens(llava, probes):
-    traces = record(llava, probes, max_new_tokens=8)
+    traces = record(llava, probes, max_new_tokens=24)
     stages = find_stages(traces)
     jsd, kept = transitions(traces)
     rows = [

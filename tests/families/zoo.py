@@ -140,7 +140,13 @@ def _configured(name: str, settings: Mapping[str, Any]) -> Any:
 
 
 def made(name: str, settings: Mapping[str, Any]) -> Any:
-    """The model of a configuration, as transformers initialises it."""
+    """The model of a configuration, as transformers initialises it; the same one every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _initialised(name, settings)
+
+
+def _initialised(name: str, settings: Mapping[str, Any]) -> Any:
     import transformers
     from transformers import AutoModel
 

@@ -216,9 +216,14 @@ def test_chunks_change_nothing() -> None:
     row = 4 * made.vocabulary * made.states
     one_by_one = read(made, states, chunk_bytes=1)
     threes = read(made, states, chunk_bytes=3 * row)
-    for name in ("probability", "divergence", "entropy", "kl_to_final", "top_ids", "candidate_ids"):
-        for other in (one_by_one, threes):
-            np.testing.assert_allclose(getattr(other, name), getattr(whole, name), atol=2e-6)
+    for other in (one_by_one, threes):
+        for name in ("top_ids", "candidate_ids"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
+        for name in ("probability", "divergence", "entropy", "kl_to_final"):
+            # A product of other rows may add up in another order: float32's, and no more.
+            np.testing.assert_allclose(
+                getattr(other, name), getattr(whole, name), rtol=1e-5, atol=1e-5
+            )
 
 
 def test_logits_never_outgrow_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
