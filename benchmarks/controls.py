@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 
 from lvlm_audit.demo.assemble import PROVENANCE_FILE, demo_folder
 from lvlm_audit.probes.bundled import demo_probes
+from lvlm_audit.probes.saving import save
 
 ROOT = Path(__file__).parent.parent
 FIRST_SEED = 1000
@@ -105,27 +106,6 @@ def damaged(folder: Path, target: Path, damage: Callable[[Weights, int], None], 
             target / file.name,
             metadata={"format": "pt"},
         )
-
-
-def write_probes(folder: Path, seed: int) -> Path:
-    """Fresh scenes as a JSONL file with images."""
-    folder.mkdir(parents=True)
-    lines = []
-    for i, probe in enumerate(demo_probes(seed=FIRST_SEED + seed)):
-        assert probe.image is not None
-        (folder / f"{i}.png").write_bytes(probe.image.read())
-        lines.append(
-            {
-                "id": probe.id,
-                "image": f"{i}.png",
-                "prompt": probe.prompt,
-                "answer": probe.answer,
-                "labels": dict(probe.labels),
-            }
-        )
-    path = folder / "probes.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-    return path
 
 
 def audit(model: Path, probes: Path, scratch: Path, mode: str | None) -> tuple[int, dict[str, Any]]:
@@ -251,7 +231,8 @@ def main() -> None:
         for control in options.only:
             for seed in range(options.seeds):
                 scratch = Path(name) / f"{control.replace(' ', '-')}-{seed}"
-                probes = write_probes(scratch / "probes", seed)
+                scratch.mkdir()
+                probes = save(demo_probes(seed=FIRST_SEED + seed), scratch / "probes")
                 damage = DAMAGE[control]
                 model = folder
                 if damage is not None:

@@ -34,6 +34,25 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"cannot write {str(path)!r}: permission denied. Choose another path.")
 
 
+def check_new_folder(folder: Path) -> None:
+    """Refuse a folder that holds something, before hours are spent.
+
+    Raises:
+        UsageError: it exists and is not empty, is no folder, or its parent is missing or not writable.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"{str(folder)!r} exists and is not an empty folder. Nothing is overwritten: name another."
+        )
+    parent = folder.absolute().parent
+    if not parent.is_dir():
+        raise UsageError(
+            f"cannot write {str(folder)!r}: there is no folder {str(parent)!r}. Create it first."
+        )
+    if not os.access(parent, os.W_OK):
+        raise UsageError(f"cannot write {str(folder)!r}: permission denied. Choose another path.")
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file atomically: a reader sees the old file or the new one, never a part.
 

@@ -128,7 +128,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     def interrupted(_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lvlm_audit.cli._models", interrupted)
+    monkeypatch.setattr("lvlm_audit.cli.models.execute", interrupted)
     assert main(["models"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -140,6 +140,39 @@ def test_demo_reports_what_stands_in_the_way(monkeypatch, capsys):
     monkeypatch.setattr("lvlm_audit.demo.assemble.fetch_and_assemble", offline)
     assert main(["demo"]) == 1
     assert capsys.readouterr().err == "UsageError: the package cannot be fetched: no network.\n"
+
+
+def test_demo_draws_fresh_scenes_without_fetching_anything(tmp_path, monkeypatch, capsys):
+    from lvlm_audit.probes.bundled import demo_probes
+    from lvlm_audit.probes.readers import read_probes
+
+    monkeypatch.setattr("lvlm_audit.demo.assemble.fetch_and_assemble", None)
+    folder = tmp_path / "fresh"
+    scenes = ["demo", "--scenes", str(folder), "--count", "3", "--questions", "2"]
+    assert main([*scenes, "--seed", "7"]) == 0
+    path = capsys.readouterr().out.strip()
+    assert path == str(folder / "probes.jsonl")
+    expected = demo_probes(3, 7, questions=2)
+    found = read_probes(Path(path))
+    assert [(p.id, p.prompt, p.answer, p.cluster) for p in found] == [
+        (p.id, p.prompt, p.answer, p.cluster) for p in expected
+    ]
+    assert [p.image.read() for p in found] == [p.image.read() for p in expected]
+    assert [dict(p.labels) for p in found] == [dict(p.labels) for p in expected]
+    assert main(scenes) == 1
+    assert "not an empty folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(["--count", "0"], "--count 0"), (["--questions", "-1"], "-1"), (["--seed", "-1"], "--seed")],
+)
+def test_demo_refuses_scenes_that_are_none(wrong, said, tmp_path, capsys):
+    assert main(["demo", "--scenes", str(tmp_path / "fresh"), *wrong]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("UsageError: ")
+    assert said in error
+    assert list(tmp_path.iterdir()) == []
 
 
 def lvlm_audit_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -43,6 +43,7 @@ from lvlm_audit.stages import find_stages
 from lvlm_audit.statistics import MIN_IMAGES, ClusterMean
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.trace import Trace
+from lvlm_audit.writing import check_new_folder
 
 if TYPE_CHECKING:
     from lvlm_audit.interventions.effects import Reference
@@ -95,9 +96,7 @@ def plan_pruning(
     from lvlm_audit.models.opening import load
 
     if wanted.export is not None:
-        from lvlm_audit.compression.exporting import check_target
-
-        check_target(wanted.export)
+        check_new_folder(wanted.export)
     told = on_progress or (lambda *_: None)
     checkpoint, is_demo = open_subject(settings)
     probes = choose_probes(settings, is_demo)

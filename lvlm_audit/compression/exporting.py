@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from lvlm_audit.models.proof import tolerance
 from lvlm_audit.models.quiet import quiet
 from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.traces.generation import step_logits
+from lvlm_audit.writing import check_new_folder
 
 STEPS = 4
 """Tokens generated while comparing: positions and cache have to be right too."""
@@ -51,26 +51,6 @@ class Exported:
     difference: float
     largest_logit: float
     steps: int
-
-
-def check_target(folder: Path) -> None:
-    """Refuses a folder that holds something, before hours are spent.
-
-    Raises:
-        UsageError: it exists and is not empty, is no folder, or its parent is missing.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(
-            f"--export {str(folder)!r} exists and is not an empty folder. Nothing is overwritten: name "
-            f"another."
-        )
-    if not folder.absolute().parent.is_dir():
-        raise UsageError(
-            f"--export {str(folder)!r}: there is no folder {str(folder.absolute().parent)!r}. Create it "
-            f"first."
-        )
-    if not os.access(folder.absolute().parent, os.W_OK):
-        raise UsageError(f"cannot write {str(folder)!r}: permission denied. Choose another path.")
 
 
 def export(
@@ -101,7 +81,7 @@ def export(
         UnsupportedModel: the written checkpoint does not give the skipped model's logits, or cannot be
             opened; it is deleted.
     """
-    check_target(folder)
+    check_new_folder(folder)
     asked = list(fresh_probes() if probes is None else probes)
     place = folder.absolute()
     written = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))

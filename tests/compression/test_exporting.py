@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
-from lvlm_audit.compression.exporting import check_target, export, fresh_probes
+from lvlm_audit.compression.exporting import export, fresh_probes
 from lvlm_audit.errors import UnsupportedModel, UsageError
 from lvlm_audit.interventions.skipping import skipped
 from lvlm_audit.models.hooked import HookedModel
@@ -123,7 +123,7 @@ def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "file").write_text("mine")
     for name, said in (("file", "not an empty folder"), ("no/such", "Create it first")):
         with pytest.raises(UsageError, match=said):
-            check_target(tmp_path / name)
+            export(hooked, (1,), tmp_path / name)
     (tmp_path / "empty").mkdir()
     export(hooked, (1,), tmp_path / "empty")
     assert (tmp_path / "empty" / "config.json").is_file()

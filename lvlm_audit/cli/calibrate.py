@@ -1,0 +1,52 @@
+"""`lvlm-audit calibrate`: the noise floor of every check."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lvlm_audit.cli.options import Commands, add_asking, add_model, progress, settings
+
+
+def declare(commands: Commands) -> None:
+    """Its options."""
+    parser = commands.add_parser(
+        "calibrate",
+        help="measure the noise floor of every check: the same weights, other probes",
+    )
+    add_model(parser)
+    add_asking(parser)
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        help="sets of fresh probes (demo model, default 4), or pairs of halves (default 100)",
+    )
+    parser.add_argument("--checks", type=Path, help="folder of check_*.py; default: the shipped")
+    parser.add_argument("--json", type=Path, help="write the calibration there")
+    parser.add_argument("--lens", default="normed")
+    parser.add_argument("--seed", type=int, default=0, help="of the halves (default: 0)")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Prints a table."""
+    from rich.console import Console
+
+    from lvlm_audit.audit.calibrate import calibrate
+    from lvlm_audit.report.terminal.calibration import show
+    from lvlm_audit.spec.suite import load_family, suite
+    from lvlm_audit.writing import check_writable
+
+    if options.json is not None:
+        check_writable(options.json)
+    found = calibrate(
+        suite() if options.checks is None else load_family([], [options.checks]),
+        settings(options, lens=options.lens),
+        rounds=options.rounds,
+        on_progress=progress(),
+    )
+    show(found, Console())
+    if options.json is not None:
+        found.save(options.json)
+        print(f"written {options.json}")
+    return 0

@@ -1,0 +1,37 @@
+"""`lvlm-audit doctor`: how the lens reads a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+
+from lvlm_audit.cli.options import Commands, add_model, opening
+
+
+def declare(commands: Commands) -> None:
+    """Its options."""
+    parser = commands.add_parser(
+        "doctor", help="open a checkpoint and say how the lens reads it, or why it cannot"
+    )
+    add_model(parser)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Prints what was found."""
+    from rich.console import Console
+
+    from lvlm_audit.audit.gather import open_subject
+    from lvlm_audit.audit.plan import Settings
+    from lvlm_audit.models.doctor import diagnose
+    from lvlm_audit.models.opening import load
+    from lvlm_audit.report.terminal.doctor import show
+
+    checkpoint, _ = open_subject(Settings(**opening(options)))
+    with load(
+        checkpoint,
+        device=options.device,
+        dtype=options.dtype,
+        trust_remote_code=options.trust_remote_code,
+    ) as hooked:
+        show(diagnose(hooked), Console())
+    return 0

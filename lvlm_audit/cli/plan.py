@@ -1,0 +1,69 @@
+"""`lvlm-audit plan`: which blocks can be removed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lvlm_audit.cli.options import Commands, add_asking, add_model, progress, settings
+
+
+def declare(commands: Commands) -> None:
+    """Its options."""
+    parser = commands.add_parser(
+        "plan", help="find decoder blocks that can be removed: nominate, certify, export"
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--budget", type=float, required=True, help="largest loss allowed, in the measure's unit"
+    )
+    parser.add_argument(
+        "--measure",
+        default="kl",
+        help="kl: bits a token (default); disagreement: share of tokens; accuracy: drop of right answers",
+    )
+    parser.add_argument(
+        "--max-blocks", type=int, help="largest set (default: a quarter of the depth)"
+    )
+    add_asking(parser)
+    parser.add_argument(
+        "--export", type=Path, metavar="DIR", help="write the pruned checkpoint there"
+    )
+    parser.add_argument("--json", type=Path, help="write the plan there")
+    parser.add_argument("--report", type=Path, help="write it as a page there")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the halves and of resampling (default: 0)"
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Prints the plan."""
+    from rich.console import Console
+
+    from lvlm_audit.audit.pruning import Wanted, plan_pruning
+    from lvlm_audit.report.html import write
+    from lvlm_audit.report.terminal.pruning import show
+    from lvlm_audit.writing import check_writable
+
+    for path in (options.json, options.report):
+        if path is not None:
+            check_writable(path)
+    plan = plan_pruning(
+        settings(options),
+        Wanted(
+            budget=options.budget,
+            measure=options.measure,
+            max_blocks=options.max_blocks,
+            export=options.export,
+        ),
+        on_progress=progress(),
+    )
+    show(plan, Console())
+    if options.json is not None:
+        plan.save(options.json)
+        print(f"written {options.json}")
+    if options.report is not None:
+        write(plan, options.report)
+        print(f"written {options.report}")
+    return 0
