@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from lvlm_audit.document import Audit
+from lvlm_audit.document import Audit, Difference, Interval
 from lvlm_audit.report.terminal.summary import summary
 from tests.report import attacks, documents
 
@@ -79,6 +79,28 @@ def test_a_console_that_only_collects_can_be_told_the_terminals_encoding() -> No
     summary(documents.audit(), console, encoding="ascii")
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().isascii()
+
+
+def test_what_differs_from_the_baseline_is_said_and_what_does_not_is_counted() -> None:
+    audit = documents.compared()
+    assert audit.comparison is not None
+    clear = Difference(
+        "image_matters", 0.1, 0.2, -0.1, Interval(-0.15, -0.05, 0.95, "t", False), 16, ""
+    )
+    worse = dataclasses.replace(
+        audit.comparison, differences=[*audit.comparison.differences, clear]
+    )
+    text = show(dataclasses.replace(audit, comparison=worse), width=200)
+    assert "against base-model, image by image; 95 % intervals, each for itself. Paired by" in text
+    assert "        image_matters −0.1 [−0.15, −0.05], 16 images\n" in text
+    assert "        1 check within chance, 2 not comparable\n" in text
+    assert "answer_forms −4.5" not in text
+    share = dataclasses.replace(clear, check="answer_forms")
+    worse = dataclasses.replace(audit.comparison, differences=[share])
+    text = show(dataclasses.replace(audit, comparison=worse), width=200)
+    assert "        answer_forms −10 points [−15, −5], 16 images\n" in text
+    assert "within chance" not in text
+    assert "against" not in show(documents.audit(), width=200).split("severity")[0]
 
 
 def test_hostile_text_neither_colours_nor_commands() -> None:

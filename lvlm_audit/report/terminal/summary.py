@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,8 +11,10 @@ from rich.text import Text
 
 from lvlm_audit.document import (
     Audit,
+    Comparison,
     CorrectionsReading,
     DecoderComparison,
+    Difference,
     Finding,
     GroundingReading,
     HallucinationReading,
@@ -135,6 +137,8 @@ def summary(
         console.print(_table(sorted(audit.findings, key=urgency), say))
     else:
         say.line(("no finding: nothing was checked", "bold red"))
+    if audit.comparison is not None:
+        _against(audit.comparison, {f.check: f.bound.unit for f in audit.findings}, say)
     for path in written:
         say.line(f"written {_one(str(path), 500)}")
 
@@ -243,6 +247,35 @@ def _decoder(found: DecoderComparison, say: _Speaker) -> None:
             within = "" if ends is None else f" [{number(ends.low)}, {number(ends.high)}]"
             apart = f"{change(one.difference, one.unit)}{within} {_one(one.unit, 20)}"
             say.line(f"        critical layer, with images minus without: {apart}")
+
+
+def _against(found: Comparison, units: Mapping[str, str], say: _Speaker) -> None:
+    """What differs from the baseline beyond chance, a line each; how many do not, in one."""
+    say.line(
+        f"against {_one(found.baseline_model, 80)}, image by image; 95 % intervals, each for itself. "
+        f"{_one(found.note, 400)}"
+    )
+    paired = [one for one in found.differences if one.interval is not None]
+    clear = [one for one in paired if not _around_zero(one)]
+    for one in clear:
+        unit, ends = units.get(one.check, ""), one.interval
+        assert ends is not None
+        # One unit for the whole: "-47.9 points [-64.8, -31]".
+        low, high = (change(e, unit).removesuffix(" points") for e in (ends.low, ends.high))
+        say.line(
+            f"        {token(one.check, 40)} {change(one.difference, unit)} [{low}, {high}], "
+            f"{counted(one.n, 'image')}"
+        )
+    close = len(paired) - len(clear)
+    rest = len(found.differences) - len(paired)
+    words = [f"{counted(close, 'check')} within chance"] if close else []
+    words += [f"{rest} not comparable"] if rest else []
+    if words:
+        say.line(f"        {', '.join(words)}")
+
+
+def _around_zero(one: Difference) -> bool:
+    return one.interval is None or one.interval.low <= 0 <= one.interval.high
 
 
 def _cell(found: list[Band], state: int, plain: bool) -> tuple[str, str]:
