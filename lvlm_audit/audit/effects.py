@@ -10,7 +10,7 @@ import numpy as np
 from lvlm_audit.audit.readings import interval_of
 from lvlm_audit.document import (
     BlockSet,
-    Measured,
+    Quantity,
     SideBySide,
     SkipEffect,
     SkipReading,
@@ -60,10 +60,8 @@ def _effect(skip: Skip, effects: Effects, seed: int) -> SkipEffect:
     asked = [item for item in items if item.same_answer is not None]
     referenced = [item for item in asked if item.asked.reference]
     changed = [item for item in asked if not item.same_answer]
-    whole, skipped = (
-        [float(correct(str(getattr(i, name)), str(i.asked.reference))) for i in referenced]
-        for name in ("base_answer", "answer")
-    )
+    whole = [_right(item, item.base_answer) for item in referenced]
+    skipped = [_right(item, item.answer) for item in referenced]
     return SkipEffect(
         name=skip.label,
         statement=statement,
@@ -85,7 +83,7 @@ def _effect(skip: Skip, effects: Effects, seed: int) -> SkipEffect:
         ),
         accuracy_whole=rounded(float(np.mean(whole))) if whole else None,
         accuracy_skipped=rounded(float(np.mean(skipped))) if skipped else None,
-        accuracy_change=_change(referenced, whole, skipped, seed),
+        accuracy_change=_mean(referenced, _gained, (-1.0, 1.0), seed),
         referenced=len(referenced),
         changed=[
             SideBySide(item.asked.id, item.base_answer, str(item.answer))
@@ -102,7 +100,7 @@ def _mean(
     seed: int,
     *,
     is_share: bool = False,
-) -> Measured | None:
+) -> Quantity | None:
     """Mean over all tokens (or answers), resampled by image."""
     by_image: dict[str, list[float]] = {}
     for item in items:
@@ -120,21 +118,13 @@ def _mean(
     spread = estimate.spread(CONFIDENCE)
     # JSON knows no infinity: fewer than five images leave a divergence without an upper end.
     interval = interval_of(spread) if np.isfinite(spread.high) else None
-    return Measured(rounded(estimate.value), interval)
+    return Quantity(rounded(estimate.value), interval)
 
 
-def _change(
-    items: Sequence[EffectTrace], whole: Sequence[float], skipped: Sequence[float], seed: int
-) -> Measured | None:
-    if not items:
-        return None
-    by_image: dict[str, list[float]] = {}
-    for item, before, after in zip(items, whole, skipped, strict=True):
-        by_image.setdefault(item.asked.cluster, []).append(after - before)
-    estimate = cluster_mean(
-        [float(np.sum(row)) for row in by_image.values()],
-        [float(len(row)) for row in by_image.values()],
-        support=(-1.0, 1.0),
-        seed=seed,
-    )
-    return Measured(rounded(estimate.value), interval_of(estimate.spread(CONFIDENCE)))
+def _right(effect: EffectTrace, answer: str | None) -> float:
+    return float(correct(str(answer), str(effect.asked.reference)))
+
+
+def _gained(effect: EffectTrace) -> list[float]:
+    """Whether the answer is right when asked anew, minus whether the whole model's is."""
+    return [_right(effect, effect.answer) - _right(effect, effect.base_answer)]

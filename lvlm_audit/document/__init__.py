@@ -27,11 +27,12 @@ from lvlm_audit.document.findings import (
     Eligibility,
     Finding,
     Interval,
+    Quantity,
     Severity,
     Stage,
     Verdict,
 )
-from lvlm_audit.document.grounding import GroundingReading, Quantity
+from lvlm_audit.document.grounding import GroundingReading
 from lvlm_audit.document.hallucination import (
     HallucinationReading,
     KindScore,
@@ -52,7 +53,6 @@ from lvlm_audit.document.pruning import (
 )
 from lvlm_audit.document.skips import (
     BlockSet,
-    Measured,
     SideBySide,
     SkipEffect,
     SkipReading,
@@ -97,7 +97,6 @@ __all__ = [
     "LayerSummary",
     "Level",
     "Loss",
-    "Measured",
     "Method",
     "Node",
     "NominatedSet",

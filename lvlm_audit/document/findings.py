@@ -52,6 +52,14 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number over images with its interval; the field says of what."""
+
+    value: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
 class Bound:
     """What the observed value is held against: `observed op value`, op one of ">=" and "<="."""
 

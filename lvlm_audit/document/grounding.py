@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lvlm_audit.document.findings import Interval
+from lvlm_audit.document.findings import Quantity
 from lvlm_audit.document.stages import LayerSummary, Node
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number of the model: median over images of per-image medians over content tokens."""
-
-    value: float | None
-    interval: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +29,7 @@ class GroundingReading:
     half: Node | None = None
     """The same for 50 %."""
     peak: Quantity | None = None
-    """Bits."""
+    """Bits; like the shares below a median over images of per-image medians over content tokens."""
     left_before_last: Quantity | None = None
     """Share of the peak that is left at state L-1."""
     left_at_last: Quantity | None = None

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lvlm_audit.document.findings import Interval
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A number over images with its interval."""
-
-    value: float | None
-    interval: Interval | None
+from lvlm_audit.document.findings import Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +40,18 @@ class SkipEffect:
     images: int = 0
     tokens: int = 0
     """Eligible tokens of the whole model's answers."""
-    kl: Measured | None = None
+    kl: Quantity | None = None
     """Forward KL(whole || skipped), mean over tokens, bits a token."""
-    divergence: Measured | None = None
+    divergence: Quantity | None = None
     """JSD, mean over tokens, bits."""
-    leader_kept: Measured | None = None
+    leader_kept: Quantity | None = None
     """Share of tokens whose leading token is the same."""
-    answers_kept: Measured | None = None
+    answers_kept: Quantity | None = None
     """Share of answers that are word for word the same when asked anew."""
     accuracy_whole: float | None = None
     """Share of answers that equal their reference, of the whole model; None without references."""
     accuracy_skipped: float | None = None
-    accuracy_change: Measured | None = None
+    accuracy_change: Quantity | None = None
     """Skipped minus whole, paired by image."""
     referenced: int = 0
     """Answers with a reference."""
