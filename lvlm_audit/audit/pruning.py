@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Literal
 
 from lvlm_audit.audit.gather import Gathered, choose_probes, gather, open_subject
 from lvlm_audit.audit.plan import Need, Progress, Settings
+from lvlm_audit.audit.pruning_rows import (
+    candidate_row,
+    loss_row,
+    method_row,
+    note,
+    side_by_side,
+    verdict,
+)
 from lvlm_audit.compression.certification import (
     CONFIDENCE,
-    Candidate,
     candidates,
     certified,
-    upper_bound,
 )
 from lvlm_audit.compression.influence import block_influence
 from lvlm_audit.compression.losses import DEFINITIONS, MEASURES, UNITS, Measure, agreement, loss
@@ -27,12 +33,7 @@ from lvlm_audit.compression.sleb import sleb
 from lvlm_audit.compression.split import Split, halves
 from lvlm_audit.compression.windows import angular_distance, streamline
 from lvlm_audit.document import (
-    AnswerPair,
-    CandidateSet,
     Export,
-    Loss,
-    Method,
-    NominatedSet,
     PruningPlan,
     Savings,
     rounded,
@@ -169,19 +170,26 @@ class _Planner:
             nomination_probes=len(self.split.nomination),
             certification_images=self.split.images[1],
             certification_probes=len(self.split.certification),
-            methods=[self._method(n) for n in nominations],
+            methods=[method_row(n, self.search, self._nomination_loss) for n in nominations],
             candidates=[
-                _candidate(c, one, two, number < passed)
+                candidate_row(c, one, two, number < passed)
                 for number, (c, one, two) in enumerate(zip(fixed, first, second, strict=True))
             ],
             certified=removable,
-            verdict=self._verdict(fixed, second, passed),
+            verdict=verdict(
+                fixed,
+                second,
+                passed,
+                (self.wanted.budget, self.wanted.measure),
+                self.split.images[1],
+                self.hooked.blocks,
+            ),
             shown=shown,
-            agreement=_loss(agreement(effects, seed=self.settings.seed)),
-            answers=[_side_by_side(e) for e in effects],
+            agreement=loss_row(agreement(effects, seed=self.settings.seed)),
+            answers=[side_by_side(e) for e in effects],
             savings=self._savings(removable) if removable else None,
             export=self._export(removable) if removable else None,
-            note=self._note(),
+            note=note(self.settings.seed, self.search, self.wanted.measure),
             provenance={
                 "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 "seed": self.settings.seed,
@@ -295,45 +303,6 @@ class _Planner:
             )
         )
 
-    def _method(self, nomination: Nomination) -> Method:
-        return Method(
-            method=nomination.method,
-            source=nomination.source,
-            definition=nomination.definition,
-            unit=UNITS[self.search] if nomination.unit == "loss" else nomination.unit,
-            scores=[rounded(score) for score in nomination.scores],
-            sets=[
-                NominatedSet(list(blocks), rounded(self._nomination_loss(blocks)) or 0.0)
-                for blocks in nomination.sets
-            ],
-            reason=nomination.reason,
-        )
-
-    def _verdict(
-        self, fixed: Sequence[Candidate], losses: Sequence[ClusterMean], passed: int
-    ) -> str:
-        budget, unit = f"{self.wanted.budget:g}", UNITS[self.wanted.measure]
-        if self.split.images[1] < MIN_IMAGES:
-            return (
-                f"Nothing can be certified: the certification half has {self.split.images[1]} images, and "
-                f"fewer than {MIN_IMAGES} decide nothing. Give at least {2 * MIN_IMAGES}."
-            )
-        if not passed:
-            high = upper_bound(losses[0]).high
-            return (
-                f"No block can be certified: without block {fixed[0].blocks[0]}, which costs least, the loss "
-                f"is {losses[0].value:.3g} and may be {high:.3g} ({unit}); the budget is {budget}."
-            )
-        several = "s" if passed > 1 else ""
-        text = (
-            f"{passed} of {self.hooked.blocks} blocks can be removed (block{several} "
-            f"{', '.join(map(str, fixed[passed - 1].blocks))}): the loss is at most "
-            f"{upper_bound(losses[passed - 1]).high:.3g} {unit}, within the budget of {budget}."
-        )
-        if passed == len(fixed):
-            text += " No larger set was tried."
-        return text
-
     def _savings(self, blocks: Sequence[int]) -> Savings:
         from lvlm_audit.compression.removal import removed
         from lvlm_audit.compression.saving import size, speed
@@ -390,53 +359,5 @@ class _Planner:
             steps=made.steps,
         )
 
-    def _note(self) -> str:
-        search = (
-            ""
-            if self.search == self.wanted.measure
-            else f" Sets are compared on the nomination half by {DEFINITIONS[self.search]}."
-        )
-        return (
-            f"The images are split at random (seed {self.settings.seed}): one half nominates, the other "
-            f"certifies, and none is in both. Of each size the set that costs least on the nomination half is "
-            f"tested on the certification half, smallest first, until one exceeds the budget (fixed sequence; "
-            f"no correction for several tests is needed). Intervals are two-sided 90 % over images; their "
-            f"upper end is the one-sided {100 * CONFIDENCE:g} % bound.{search}"
-        )
-
     def _step(self, what: str) -> Callable[[int, int, int], None]:
         return lambda done, total, _: self.told(what, done, total)
-
-
-def _candidate(
-    candidate: Candidate, first: ClusterMean, second: ClusterMean, passed: bool
-) -> CandidateSet:
-    return CandidateSet(
-        blocks=list(candidate.blocks),
-        methods=list(candidate.methods),
-        nomination=_loss(first),
-        certification=_loss(second),
-        certified=passed,
-    )
-
-
-def _loss(estimate: ClusterMean) -> Loss:
-    spread = upper_bound(estimate)
-    return Loss(
-        value=rounded(estimate.value) or 0.0,
-        low=rounded(spread.low),
-        high=rounded(spread.high),
-        images=estimate.n,
-        method=spread.method,
-    )
-
-
-def _side_by_side(effect: EffectTrace) -> AnswerPair:
-    return AnswerPair(
-        probe=effect.asked.id,
-        prompt=effect.asked.prompt,
-        reference=effect.asked.reference,
-        whole=effect.base_answer,
-        skipped=effect.answer or "",
-        same=bool(effect.same_answer),
-    )
