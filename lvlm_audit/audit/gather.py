@@ -109,9 +109,19 @@ def gather(
     checkpoint: Checkpoint,
     probes: Sequence[Probe],
     *,
+    model: HookedModel | None = None,
     on_progress: Progress | None = None,
 ) -> Gathered:
     """Provide every needed recording, reusing what the store holds.
+
+    Args:
+        settings: what was asked for.
+        needs: which recordings, each after those that it is made of.
+        checkpoint: of the model.
+        probes: what is asked.
+        model: the checkpoint opened already, which the caller closes; None: it is opened if something
+            has to be recorded, and closed.
+        on_progress: called with what is being done.
 
     Raises:
         LvlmAuditError: the model cannot be opened, read or recorded; the message says why.
@@ -120,7 +130,13 @@ def gather(
     if settings.answers == "reference":
         _require_answers(probes)
     shown = under_control(probes, settings.control)
-    return _Session(settings, checkpoint, shown, on_progress or (lambda *_: None)).gather(needs)
+    told = on_progress or (lambda *_: None)
+    session = _Session(settings, checkpoint, shown, told, model)
+    try:
+        return session.gather(needs)
+    finally:
+        if model is None:
+            session.close()
 
 
 def _require_answers(probes: Sequence[Probe]) -> None:
@@ -144,14 +160,11 @@ class _Session:
     _reused: int = 0
     _shared: dict[str, Any] = field(default_factory=dict)
 
-    def gather(self, needs: Sequence[Need]) -> Gathered:
-        try:
-            return self._gather(needs)
-        finally:
-            if self._model is not None:
-                self._model.close()
+    def close(self) -> None:
+        if self._model is not None:
+            self._model.close()
 
-    def _gather(self, needs: Sequence[Need]) -> Gathered:
+    def gather(self, needs: Sequence[Need]) -> Gathered:
         from filelock import FileLock
 
         if self.checkpoint.folder is None:

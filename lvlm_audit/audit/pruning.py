@@ -107,10 +107,6 @@ def plan_pruning(
             "one image cannot be split into a half that nominates and one that certifies. Give at least "
             f"{2 * MIN_IMAGES} images."
         )
-    gathered = gather(
-        settings, [Need(settings.lens, "answers")], checkpoint, probes, on_progress=told
-    )
-    traces = gathered.evidence[settings.lens].traces
     told("opening the model", 0, 0)
     with load(
         checkpoint,
@@ -118,6 +114,9 @@ def plan_pruning(
         dtype=settings.dtype,
         trust_remote_code=settings.trust_remote_code,
     ) as hooked:
+        answers = Need(settings.lens, "answers")
+        gathered = gather(settings, [answers], checkpoint, probes, model=hooked, on_progress=told)
+        traces = gathered.evidence[settings.lens].traces
         return _Planner(hooked, probes, traces, split, settings, wanted, told).document(gathered)
 
 

@@ -59,6 +59,25 @@ def test_the_halves_share_nothing_and_cover_all(plan):
     assert len(plan.answers) == plan.certification_probes == 6
 
 
+def test_the_model_is_opened_once(project, plan, monkeypatch):
+    from lvlm_audit.models import opening
+
+    opened = []
+
+    def counted(*args, **options):
+        opened.append(opening_load(*args, **options))
+        return opened[-1]
+
+    opening_load = opening.load
+    monkeypatch.setattr(opening, "load", counted)
+    again = plan_pruning(settings(project, batch_size=4), Wanted(LOOSE, max_blocks=1))
+    assert not again.provenance["traces_reused"]
+    assert len(opened) == 1
+    assert again.candidates[0].nomination.value == pytest.approx(
+        plan.candidates[0].nomination.value, rel=1e-3
+    )
+
+
 def test_every_loss_is_that_of_a_model_without_the_blocks(plan, project):
     probes = read_probes(project / "probes.jsonl")
     with load(str(project / "model")) as hooked:
