@@ -51,7 +51,7 @@ def test_checks_audits_and_reports_work_without_torch():
         "import lvlm_audit.pytest_plugin.collection, lvlm_audit.pytest_plugin.xdist;"
         "import lvlm_audit.hallucination.labels, lvlm_audit.audit.pruning, lvlm_audit.compression.sleb;"
         "import lvlm_audit.report.terminal.pruning, lvlm_audit.audit.corrections;"
-        "import lvlm_audit.interventions.depths"
+        "import lvlm_audit.metrics.premature"
     )
     assert loaded_by(code).isdisjoint({"torch", "transformers", "sklearn"})
 

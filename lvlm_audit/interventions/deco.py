@@ -7,7 +7,7 @@ probability; its logits, weighted by that probability, are added to the output's
     score(x) = logits_L(x) + alpha * max_c p_anchor(c) * logits_anchor(x)   for candidates, else minus infinity
 
 As in the authors' code; each row chooses its own anchor. For other depths the states are the same shares of
-it (`interventions.depths`). Of several settings the one for greedy decoding of LLaVA-1.5 is the default.
+it (`metrics.premature`). Of several settings the one for greedy decoding of LLaVA-1.5 is the default.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.interventions.decoding import rescoring
-from lvlm_audit.interventions.depths import chosen_states, deco_states
+from lvlm_audit.metrics.premature import chosen_states, deco_states
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.traces.generation import Rescore
 

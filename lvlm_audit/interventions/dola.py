@@ -7,7 +7,7 @@ With q_L the output distribution and q_j that of a premature state j:
     score(x) = log q_L(x) - log q_M(x) in V_head, minus infinity elsewhere
 
 transformers has moved its own DoLa out of the package into code that is fetched and run, which we do not;
-its buckets are kept (`interventions.depths`). Departures from the published code, which follow the text:
+its buckets are kept (`metrics.premature`). Departures from the published code, which follow the text:
 each row chooses its own M (the code averages the divergence over the batch, so that an answer depends on
 its neighbours), the JSD is a true one (the code has half of KL(mixture || q_L) + KL(mixture || q_j)), and
 states pass the final norm (the code applies the head to them as they are). The paper adds a repetition
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.interventions.decoding import rescoring
-from lvlm_audit.interventions.depths import Bucket, dola_states
+from lvlm_audit.metrics.premature import Bucket, dola_states
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.traces.divergence import jensen_shannon
 from lvlm_audit.traces.generation import Rescore

@@ -21,8 +21,7 @@ from lvlm_audit.hallucination.signals import (
     signals,
     unregister,
 )
-from lvlm_audit.hallucination.signals.deco import window
-from lvlm_audit.hallucination.signals.dola import premature
+from lvlm_audit.metrics.premature import deco_states
 from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.trace import Asked, PairedTrace, Trace
 from tests.synthetic import EARLY, EMITTED, OTHER, pair, rising, trace
@@ -123,17 +122,9 @@ def test_final_probability_and_entropy_are_read_at_the_last_state():
 
 
 def test_dola_is_the_largest_divergence_of_the_upper_bucket():
-    assert premature(32) == [16, 18, 20, 22, 24, 26, 28, 30]
-    assert premature(12) == [6, 8, 10]
-    # jsd_to_final of the synthetic trace: |p - p_L|.
+    # 12 blocks: states 6, 8 and 10. jsd_to_final of the synthetic trace: |p - p_L|.
     p = [0.9, 0.0, 0.9, 0.0, 0.9, 0.0, 0.5, 0.0, 0.6, 0.0, 0.7, 0.0, 0.9]
     assert value("dola", trace(p)) == pytest.approx(0.4)
-
-
-def test_decos_window_is_its_blocks_as_shares_of_the_depth():
-    assert (window(32).start, window(32).stop - 1) == (20, 28)
-    assert (window(30).start, window(30).stop - 1) == (19, 26)
-    assert (window(1).start, window(1).stop) == (0, 1)
 
 
 def deco_trace(finals: list[float], curves: dict[int, list[float]], emitted: list[float]) -> Trace:
@@ -149,7 +140,7 @@ def deco_trace(finals: list[float], curves: dict[int, list[float]], emitted: lis
 
 def test_deco_compares_the_peaks_within_the_window():
     # 12 blocks: states round(7.5) = 8 to round(10.5) = 10.
-    assert (window(12).start, window(12).stop - 1) == (8, 10)
+    assert deco_states(12) == (8, 9, 10)
     curves = {OTHER: [0.9] * 8 + [0.2, 0.6, 0.2] + [0.1, 0.3], EARLY: [0.0] * 13}
     emitted = [0.05] * 8 + [0.3, 0.3, 0.35] + [0.4, 0.6]
     assert value("deco", deco_trace([0.6, 0.3], curves, emitted)) == pytest.approx(0.6 - 0.35)
@@ -279,10 +270,10 @@ def test_signals_are_their_definitions(made):
             break
         allowed.append(c)
         mass += p[-1, c]
-    here = range(window(blocks).start, window(blocks).stop)
+    here = deco_states(blocks)
     rival = max((p[j, c] for j in here for c in allowed if c != emitted), default=0.0)
     if abs(mass - 0.9) > 1e-4 and len(allowed) < p.shape[1]:
-        assert value("deco", made) == pytest.approx(rival - p[here, emitted].max(), abs=1e-5)
+        assert value("deco", made) == pytest.approx(rival - p[list(here), emitted].max(), abs=1e-5)
 
     assert value("reversal", made) == pytest.approx(slow_reversal(p, emitted), abs=1e-5)
 

@@ -16,10 +16,10 @@ from scipy.special import log_softmax, softmax
 from lvlm_audit.errors import UsageError
 from lvlm_audit.interventions.deco import DeCo, anchored
 from lvlm_audit.interventions.decoding import SkipBlocks
-from lvlm_audit.interventions.depths import deco_states, dola_states
 from lvlm_audit.interventions.dola import DoLa, contrasted
 from lvlm_audit.interventions.effects import answers
 from lvlm_audit.interventions.redecoding import iter_redecoded
+from lvlm_audit.metrics.premature import deco_states, dola_states
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.hooks import count_hooks
 from lvlm_audit.models.opening import hook

@@ -6,7 +6,7 @@ probability of all, and its logits are added to the output's. Here
 
     score = max over j in J, c in C without the emitted token, of p_j(c)  -  max over j in J of p_j(emitted)
 
-with J the states round(20/32 L) to round(28/32 L), L itself never among them. In [-1, 1]: positive where
+with J the states 20 to 28 of 32 as shares of the depth (`metrics.premature`). In [-1, 1]: positive where
 DeCo's anchor is another word than the one that was said.
 
 A trace keeps the k (5) most probable tokens of each state, so C is cut to the final state's first k, and a
@@ -20,20 +20,14 @@ import numpy as np
 
 from lvlm_audit.hallucination.signals.evidence import TokenEvidence
 from lvlm_audit.hallucination.signals.signal import Scores, Signal
+from lvlm_audit.metrics.premature import deco_states
 from lvlm_audit.traces.trace import IntArray
 
 TOP_P = 0.9
-FIRST, LAST = 20 / 32, 28 / 32
-
-
-def window(blocks: int) -> slice:
-    """DeCo's states, as shares of the depth."""
-    first, last = round(FIRST * blocks), round(LAST * blocks)
-    return slice(min(first, blocks - 1), min(last, blocks - 1) + 1)
 
 
 def _score(evidence: TokenEvidence) -> Scores:
-    here = window(evidence.blocks)
+    here = list(deco_states(evidence.blocks))
     ids, probs = evidence.top_ids[:, -1], evidence.top_probs[:, -1].astype(float)
     if ids.shape[1] < 2:
         return np.full(evidence.tokens, np.nan)
@@ -45,7 +39,7 @@ def _score(evidence: TokenEvidence) -> Scores:
     return np.asarray(rival - evidence.probability[:, here].max(axis=1).astype(float))
 
 
-def _peak(evidence: TokenEvidence, ids: IntArray, here: slice) -> Scores:
+def _peak(evidence: TokenEvidence, ids: IntArray, here: list[int]) -> Scores:
     """[T] highest known probability of one token a row within the window."""
     wanted = ids[:, None, None]
     among = np.where(evidence.top_ids[:, here] == wanted, evidence.top_probs[:, here], 0.0)

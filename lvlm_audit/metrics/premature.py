@@ -1,4 +1,4 @@
-"""Which states contrastive decoding reads, in a model of any depth. No torch.
+"""The premature states that DoLa and DeCo read, as signals and as decodings, in a model of any depth.
 
 Both papers name layers of LLaMA's 32; their code indexes transformers' hidden states with them, so that
 layer j is state j, and state L, which is the output itself, is never among them.
