@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lvlm_audit.document import Audit, Comparison, Difference, Finding, Interval
 from lvlm_audit.statistics import cluster_mean
 
@@ -27,12 +29,25 @@ def compare(audit: Audit, baseline: Audit, *, seed: int = 0) -> Comparison:
             f" The answers were {audit.subject.answers} here and {baseline.subject.answers} there: the "
             f"numbers are of different texts."
         )
+    for what, here, there in _conditions(audit, baseline):
+        if here != there:
+            note += f" {what}: {here} here, {there} there."
     return Comparison(
         baseline_model=baseline.subject.model,
         baseline_created=str(baseline.provenance.get("created", "unknown")),
         differences=[_difference(f, before.get(f.check), seed) for f in audit.findings],
         note=note,
     )
+
+
+def _conditions(audit: Audit, baseline: Audit) -> Iterator[tuple[str, str, str]]:
+    """What the numbers hang on besides the model; a document that does not say it is not held to it."""
+    one, other = audit.subject, baseline.subject
+    yield "Control", one.control or "none", other.control or "none"
+    yield "Divergence", one.divergence, other.divergence
+    for what, key in (("Longest answer", "max_new_tokens"), ("Weights read as", "dtype")):
+        if key in audit.provenance and key in baseline.provenance:
+            yield what, str(audit.provenance[key]), str(baseline.provenance[key])
 
 
 def _difference(now: Finding, then: Finding | None, seed: int) -> Difference:

@@ -133,6 +133,18 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
+def test_what_a_checkpoint_puts_into_an_error_commands_no_terminal(monkeypatch, capsys):
+    def hostile(_options):
+        raise UsageError("\x1b]0;pwned\x07\x1b[2Jline\nnext \u202e")
+
+    monkeypatch.setattr("lvlm_audit.cli.models.execute", hostile)
+    assert main(["models"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("UsageError: ")
+    assert said.endswith("line\nnext ⟨U+202E⟩\n")
+    assert not set("\x1b\x07\u202e") & set(said)
+
+
 def test_demo_reports_what_stands_in_the_way(monkeypatch, capsys):
     def offline(**_):
         raise UsageError("the package cannot be fetched: no network.")

@@ -106,6 +106,20 @@ def test_given_answers_against_generated_ones_are_noted():
     assert "answers" not in compare(then, then).note
 
 
+def test_other_conditions_are_noted():
+    one, other = audit({"a": 0.9}), audit({"a": 0.8})
+    subject = dataclasses.replace(other.subject, control="swapped-image", divergence="paper_index")
+    other = dataclasses.replace(
+        other, subject=subject, provenance={**other.provenance, "max_new_tokens": 8}
+    )
+    one = dataclasses.replace(one, provenance={**one.provenance, "max_new_tokens": 12})
+    note = compare(one, other).note
+    assert "Control: none here, swapped-image there." in note
+    assert "Divergence: jsd here, paper_index there." in note
+    assert "Longest answer: 12 here, 8 there." in note
+    assert "there." not in compare(one, one).note
+
+
 def test_another_lens_is_noted():
     then = audit(six(0.0))
     raw = dataclasses.replace(then, subject=dataclasses.replace(then.subject, lens="raw"))

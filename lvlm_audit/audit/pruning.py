@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lvlm_audit.audit.gather import Gathered, choose_probes, gather, open_subject
+from lvlm_audit.audit.gather import (
+    Gathered,
+    choose_probes,
+    gather,
+    open_subject,
+    without_eyes,
+)
 from lvlm_audit.audit.plan import Need, Progress, Settings
 from lvlm_audit.audit.pruning_rows import (
     candidate_row,
@@ -38,7 +45,9 @@ from lvlm_audit.document import (
     Savings,
     rounded,
 )
-from lvlm_audit.errors import UnsupportedModel, UsageError
+from lvlm_audit.errors import LvlmAuditError, UnsupportedModel, UsageError
+from lvlm_audit.metrics.answers import correct
+from lvlm_audit.probes.controlled import under_control
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.stages import find_stages
 from lvlm_audit.statistics import MIN_IMAGES, ClusterMean
@@ -100,7 +109,15 @@ def plan_pruning(
         check_new_folder(wanted.export)
     told = on_progress or (lambda *_: None)
     checkpoint, is_demo = open_subject(settings)
-    probes = choose_probes(settings, is_demo)
+    if wanted.export is not None and checkpoint.adapter is not None:
+        raise UsageError(
+            f"--export writes a whole checkpoint, and {checkpoint.described()!r} is an adapter over one. Merge "
+            f"them first (peft: merge_and_unload(), then save_pretrained()), or leave out --export."
+        )
+    if without_eyes(settings, checkpoint):
+        settings = dataclasses.replace(settings, control="text-only")
+    asked = choose_probes(settings, is_demo)
+    probes = under_control(asked, settings.control).probes
     split = halves(probes, settings.seed)
     if min(split.images) < 1:
         raise UsageError(
@@ -115,7 +132,7 @@ def plan_pruning(
         trust_remote_code=settings.trust_remote_code,
     ) as hooked:
         answers = Need(settings.lens, "answers")
-        gathered = gather(settings, [answers], checkpoint, probes, model=hooked, on_progress=told)
+        gathered = gather(settings, [answers], checkpoint, asked, model=hooked, on_progress=told)
         traces = gathered.evidence[settings.lens].traces
         return _Planner(hooked, probes, traces, split, settings, wanted, told).document(gathered)
 
@@ -147,6 +164,7 @@ class _Planner:
         """Everything, in order; the certification half is looked at when its candidates are fixed."""
         if self.wanted.measure == "accuracy":
             self._require_answers()
+            self._require_right_answers()
         nominations = self._nominations()
         named = dict.fromkeys(blocks for n in nominations for blocks in n.sets)
         fixed = candidates(nominations, {blocks: self._nomination_loss(blocks) for blocks in named})
@@ -156,6 +174,7 @@ class _Planner:
         removable = list(fixed[passed - 1].blocks) if passed else []
         shown = removable or list(fixed[0].blocks)
         effects = self._asked_anew(tuple(shown))
+        export, refused = self._export(removable) if removable else (None, "")
         return PruningPlan(
             model=self.settings.model or "demo",
             probes=self.settings.probes.name if self.settings.probes else "bundled",
@@ -180,14 +199,15 @@ class _Planner:
                 second,
                 passed,
                 (self.wanted.budget, self.wanted.measure),
-                self.split.images[1],
+                min(self.split.images[1], second[0].n),
                 self.hooked.blocks,
             ),
             shown=shown,
             agreement=loss_row(agreement(effects, seed=self.settings.seed)),
             answers=[side_by_side(e) for e in effects],
             savings=self._savings(removable) if removable else None,
-            export=self._export(removable) if removable else None,
+            export=export,
+            export_refused=refused,
             note=note(self.settings.seed, self.search, self.wanted.measure),
             provenance={
                 "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -207,6 +227,23 @@ class _Planner:
                 f"--measure accuracy needs an answer for every probe, and {len(mute)} of {len(self.probes)} "
                 f"have none: {', '.join(mute[:8])}. Give them an 'answer', or measure kl or disagreement."
             )
+
+    def _require_right_answers(self) -> None:
+        """Accuracy can only be lost where there is some, on both halves; found out before hours are spent."""
+        from lvlm_audit.errors import ProbeError
+        from lvlm_audit.interventions.effects import spoken
+        from lvlm_audit.traces.texts import Texts
+
+        words = Texts(self.hooked)
+        for name in ("nomination", "certification"):
+            _, traces = self._of(getattr(self.split, name))
+            said = [(spoken(words, t.token_ids.tolist(), self.hooked), t.asked) for t in traces]
+            if not any(correct(answer, str(asked.reference)) for answer, asked in said):
+                raise ProbeError(
+                    f"--measure accuracy: the whole model answers none of the {len(said)} questions of the "
+                    f"{name} half right, so that nothing could be lost. Ask what it can answer, or measure kl "
+                    f"or disagreement."
+                )
 
     def _of(self, ids: Sequence[str]) -> tuple[list[Probe], list[Trace]]:
         wanted = set(ids)
@@ -235,7 +272,6 @@ class _Planner:
         probes, traces = self._of(self.split.nomination)
         whole = self._reference().of(self.split.nomination)
         alike = similarity(self.hooked, probes, self.most, self._step("states of the prompts"))
-        stages = find_stages(traces, seed=self.settings.seed)
         pieces = layer_contribution(
             self.hooked,
             whole,
@@ -250,7 +286,7 @@ class _Planner:
             influence(alike.text, where="text"),
             angular_distance(alike.angle),
             streamline(alike.cosine),
-            plateau(traces, stages, self.most),
+            self._plateau(traces),
             sleb(
                 self._nomination_loss,
                 self.hooked.blocks,
@@ -261,6 +297,11 @@ class _Planner:
             ),
             *pieces,
         ]
+
+    def _plateau(self, traces: Sequence[Trace]) -> Nomination:
+        eligible = any(trace.eligible.any() for trace in traces)
+        stages = find_stages(traces, seed=self.settings.seed) if eligible else None
+        return plateau(traces, stages, self.most)
 
     def _nomination_loss(self, blocks: Blocks) -> float:
         """By which sets are compared; each is measured once."""
@@ -343,19 +384,26 @@ class _Planner:
         probes, _ = self._of(self.split.certification)
         return next(batches(probes, _TIMED))
 
-    def _export(self, blocks: Sequence[int]) -> Export | None:
+    def _export(self, blocks: Sequence[int]) -> tuple[Export | None, str]:
+        """What was written, or why nothing was: a refusal must not cost the plan."""
         if self.wanted.export is None:
-            return None
+            return None, ""
         from lvlm_audit.compression.exporting import export
 
         self.told("exporting", 0, 0)
-        made = export(self.hooked, blocks, self.wanted.export)
-        return Export(
-            folder=str(self.wanted.export),
-            bytes=made.bytes,
-            difference=rounded(made.difference) or 0.0,
-            largest_logit=rounded(made.largest_logit) or 0.0,
-            steps=made.steps,
+        try:
+            made = export(self.hooked, blocks, self.wanted.export)
+        except LvlmAuditError as error:
+            return None, str(error)
+        return (
+            Export(
+                folder=str(self.wanted.export),
+                bytes=made.bytes,
+                difference=rounded(made.difference) or 0.0,
+                largest_logit=rounded(made.largest_logit) or 0.0,
+                steps=made.steps,
+            ),
+            "",
         )
 
     def _step(self, what: str) -> Callable[[int, int, int], None]:

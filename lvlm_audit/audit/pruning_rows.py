@@ -79,14 +79,14 @@ def verdict(
         losses: theirs on the certification half.
         passed: how many of them are certified.
         wanted: the budget, and the measure in whose unit it is.
-        images: of the certification half.
+        images: of the certification half, that count.
         depth: L.
     """
     budget, measure = wanted
     unit = UNITS[measure]
     if images < MIN_IMAGES:
         return (
-            f"Nothing can be certified: the certification half has {images} images, and "
+            f"Nothing can be certified: {images} images of the certification half count, and "
             f"fewer than {MIN_IMAGES} decide nothing. Give at least {2 * MIN_IMAGES}."
         )
     if not passed:

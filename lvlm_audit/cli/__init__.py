@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from lvlm_audit import __version__
 from lvlm_audit.cli import calibrate, demo, doctor, models, plan, render, run
 from lvlm_audit.errors import LvlmAuditError
+from lvlm_audit.report.words import error_words
 
 _COMMANDS = (run, demo, render, calibrate, doctor, plan, models)
 """In the order of the help."""
@@ -47,7 +48,7 @@ def _guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except LvlmAuditError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(error_words(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from lvlm_audit.cli.options import Commands, add_asking, add_model, progress, settings
+from lvlm_audit.errors import UsageError
 
 
 def declare(commands: Commands) -> None:
@@ -20,7 +21,7 @@ def declare(commands: Commands) -> None:
     parser.add_argument(
         "--measure",
         default="kl",
-        help="kl: bits a token (default); disagreement: share of tokens; accuracy: drop of right answers",
+        help="kl: bits a token (default); disagreement: share of tokens; accuracy: share of right answers lost",
     )
     parser.add_argument(
         "--max-blocks", type=int, help="largest set (default: a quarter of the depth)"
@@ -46,6 +47,9 @@ def execute(options: argparse.Namespace) -> int:
     from lvlm_audit.report.terminal.pruning import show
     from lvlm_audit.writing import check_writable
 
+    written = [path for path in (options.json, options.report, options.export) if path is not None]
+    if len({path.resolve() for path in written}) < len(written):
+        raise UsageError("--json, --report and --export name the same path. Name different ones.")
     for path in (options.json, options.report):
         if path is not None:
             check_writable(path)
@@ -66,4 +70,4 @@ def execute(options: argparse.Namespace) -> int:
     if options.report is not None:
         write(plan, options.report)
         print(f"written {options.report}")
-    return 0
+    return 1 if plan.export_refused else 0

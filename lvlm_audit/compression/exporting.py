@@ -188,6 +188,8 @@ def _compared(
                     )
                 if ids[step] != their_ids[step]:
                     break  # a tie within the tolerance: from here on the texts differ
+    if not compared:
+        raise UnsupportedModel("no step of the written checkpoint could be compared.")
     return worst, largest, compared
 
 

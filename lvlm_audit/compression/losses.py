@@ -19,19 +19,21 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 UNITS: dict[Measure, str] = {
     "kl": "bits a token",
     "disagreement": "share of tokens",
-    "accuracy": "drop in the share of right answers",
+    "accuracy": "share of the right answers",
 }
 DEFINITIONS: dict[Measure, str] = {
     "kl": "mean forward KL(whole || skipped) over the tokens of the whole model's own answers",
     "disagreement": "share of the tokens of the whole model's own answers whose top-1 changes",
-    "accuracy": "share of questions answered right by the whole model, minus that under the skipping",
+    "accuracy": "share of the whole model's right answers that are not right under the skipping",
 }
 
 
 def loss(effects: Sequence[EffectTrace], measure: Measure, *, seed: int) -> ClusterMean:
     """The loss with its bootstrap over images (clusters).
 
-    Every token of an answer counts, the end of sequence too: where an answer ends is part of it.
+    Every token of an answer counts, the end of sequence too: where an answer ends is part of it. A right
+    answer that is lost is not made good by a wrong one that happens to become right: the drop in
+    accuracy is at most this loss, and a share can be bounded also where none was seen.
 
     Args:
         effects: of one skip set.
@@ -40,21 +42,26 @@ def loss(effects: Sequence[EffectTrace], measure: Measure, *, seed: int) -> Clus
 
     Raises:
         ProbeError: accuracy without reference answers.
-        TraceError: accuracy of effects that were only replayed.
+        TraceError: accuracy of effects that were only replayed, or where the whole model answers nothing
+            right.
     """
     rows = [_counted(effect, measure) for effect in effects]
     clusters = sorted({effect.asked.cluster for effect in effects})
     totals = {name: np.zeros(2) for name in clusters}
     for effect, row in zip(effects, rows, strict=True):
         totals[effect.asked.cluster] += row
-    table = np.array([totals[name] for name in clusters])
-    support = {"kl": (0.0, math.inf), "disagreement": (0.0, 1.0), "accuracy": (-1.0, 1.0)}
+    table = np.array([totals[name] for name in clusters if totals[name][1]])
+    if not len(table):
+        raise TraceError(
+            "the whole model answers none of these questions right, so that nothing could be lost: accuracy "
+            "says nothing of it. Measure kl or disagreement."
+        )
     return cluster_mean(
         table[:, 0],
         table[:, 1],
-        support=support[measure],
+        support=(0.0, math.inf) if measure == "kl" else (0.0, 1.0),
         seed=seed,
-        is_share=measure == "disagreement",
+        is_share=measure != "kl",
     )
 
 
@@ -83,5 +90,7 @@ def _counted(effect: EffectTrace, measure: Measure) -> tuple[float, float]:
         )
     if effect.answer is None:
         raise TraceError(f"probe {effect.asked.id!r} was only replayed, not asked anew.")
-    right = [correct(said, effect.asked.reference) for said in (effect.base_answer, effect.answer)]
-    return float(right[0]) - float(right[1]), 1.0
+    before, after = (
+        correct(s, effect.asked.reference) for s in (effect.base_answer, effect.answer)
+    )
+    return float(before and not after), float(before)

@@ -42,10 +42,17 @@ def stabilization(stages: Stages) -> range:
     return range(stages.critical_layer, last)
 
 
-def plateau(traces: Sequence[Trace], stages: Stages, most: int) -> Nomination:
-    """Blocks of the stabilization stage in the order of their median neighbour JSD."""
+def plateau(traces: Sequence[Trace], stages: Stages | None, most: int) -> Nomination:
+    """Blocks of the stabilization stage in the order of their median neighbour JSD.
+
+    Args:
+        traces: of the nomination half.
+        stages: located on them; None where no token is eligible to locate any.
+        most: blocks of the largest set.
+    """
     jsd, _ = transitions(traces)
-    stage = stabilization(stages)
+    stage = range(0) if stages is None else stabilization(stages)
+    seen = "no token is eligible" if stages is None else stages.pattern
     scores = tuple(float(v) if i in stage and np.isfinite(v) else None for i, v in enumerate(jsd))
     known = any(score is not None for score in scores)
     return Nomination(
@@ -58,5 +65,5 @@ def plateau(traces: Sequence[Trace], stages: Stages, most: int) -> Nomination:
         unit="bits",
         scores=scores,
         sets=least(scores, most),
-        reason="" if known else f"the answers show no stabilization stage ({stages.pattern})",
+        reason="" if known else f"the answers show no stabilization stage ({seen})",
     )

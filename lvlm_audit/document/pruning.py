@@ -140,5 +140,7 @@ class PruningPlan(Saved):
     note: str
     """How it was made."""
     provenance: dict[str, Any]
+    export_refused: str = ""
+    """Why the checkpoint that was asked for was not written; else empty."""
     schema: str = PRUNING_SCHEMA
     schema_version: int = PRUNING_VERSION

@@ -105,10 +105,19 @@ def without_video(kind: Any) -> Any:
             return None
         return kind.check_argument_for_proper_class(self, name, argument)
 
+    def save(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # What is not there cannot be saved: its folder opens as this one did.
+        self.get_attributes = lambda: parts(kind)
+        try:
+            return kind.save_pretrained(self, *args, **kwargs)
+        finally:
+            del self.get_attributes
+
     return type(
         kind.__name__,
         (kind,),
         {
+            "save_pretrained": save,
             "__doc__": kind.__doc__,
             "__module__": kind.__module__,
             "_get_arguments_from_pretrained": classmethod(arguments),

@@ -13,6 +13,7 @@ from lvlm_audit.document import Finding, Severity, Verdict
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.pytest_plugin.session import SESSION
 from lvlm_audit.pytest_plugin.xdist import asked_for
+from lvlm_audit.report.words import error_words, visible
 from lvlm_audit.spec.check import Check
 from lvlm_audit.spec.suite import load_file
 
@@ -43,7 +44,7 @@ class CheckFileCollector(pytest.File):
         try:
             loaded = load_file(self.path)
         except LvlmAuditError as error:
-            raise self.CollectError(str(error)) from error
+            raise self.CollectError(visible(str(error), keep_newlines=True)) from error
         # Not `isinitpath`: pytest drops a file from its arguments when its folder is named as well.
         if loaded.opt_in and self.path.resolve() not in asked_for(self.config)[0]:
             return
@@ -86,7 +87,7 @@ class CheckItem(pytest.Item):
                 )
             )
         if isinstance(error, LvlmAuditError):
-            return f"{type(error).__name__}: {error}"
+            return error_words(error)
         return str(super().repr_failure(excinfo))
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

@@ -16,6 +16,7 @@ from lvlm_audit.audit.run import Judged, audit_model
 from lvlm_audit.document import Audit, Finding
 from lvlm_audit.errors import LvlmAuditError, UsageError
 from lvlm_audit.pytest_plugin.progress import Reporter
+from lvlm_audit.report.words import error_words
 from lvlm_audit.spec.suite import load_family
 from lvlm_audit.writing import check_writable, write_whole
 
@@ -121,7 +122,7 @@ class AuditSession:
                 )
             self._judge()
         except LvlmAuditError as error:
-            raise pytest.UsageError(f"{type(error).__name__}: {error}") from error
+            raise pytest.UsageError(error_words(error)) from error
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Iterator[None]:
@@ -158,7 +159,7 @@ class AuditSession:
             self.audit = self._document()
             self._write(self.audit)
         except LvlmAuditError as error:
-            self.problem = f"{type(error).__name__}: {error}"
+            self.problem = error_words(error)
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return

@@ -80,6 +80,11 @@ def prose(text: str, limit: int = 1200) -> str:
     return shown if left <= 0 else f"{shown}… ({left:,} more characters)"
 
 
+def error_words(error: BaseException) -> str:
+    """An error as a person reads it: what a checkpoint or a file name put into it commands no terminal."""
+    return visible(f"{type(error).__name__}: {error}", keep_newlines=True)
+
+
 def token(text: str, limit: int = 24) -> str:
     """A token as a label: without its leading space, never empty, cut to `limit` characters."""
     cut = clip(text, limit)

@@ -6,12 +6,15 @@ of each step is one position per row, never the prompt's states and never logits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.asking import Inputs
 from lvlm_audit.models.greedy import greedy
 from lvlm_audit.models.hooked import HookedModel
@@ -177,18 +180,29 @@ def _call(
         StoppingCriteriaList,
     )
 
+    asked = False
+
     class After(StoppingCriteria):
         """Called by `generate()` after each token has been appended: the end of a step."""
 
-        __call__ = staticmethod(after) if after is not None else None
+        def __call__(self, ids: Tensor, scores: Any, **more: Any) -> Tensor:
+            assert after is not None
+            if processor is not None and not asked:
+                raise _NotAsked
+            return after(ids, scores, **more)
 
     class Choose(LogitsProcessor):
         """Called by `generate()` between the forward pass and the choice of a token."""
 
-        __call__ = staticmethod(processor) if processor is not None else None
+        def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
+            nonlocal asked
+            asked = True
+            assert processor is not None
+            return processor(ids, scores)
 
     padding = getattr(hooked.tokenizer, "pad_token_id", None)
-    greedy(
+    run = partial(
+        greedy,
         hooked.model,
         inputs,
         max_new_tokens=max_new_tokens,
@@ -196,5 +210,41 @@ def _call(
         padding_id=padding if padding is not None else (ends[0] if ends else 0),
         start_id=hooked.start_id,
         stopping_criteria=StoppingCriteriaList([After()] if after is not None else []),
-        logits_processor=LogitsProcessorList([Choose()] if processor is not None else []),
     )
+    if processor is None:
+        run()
+        return
+    try:
+        run(logits_processor=LogitsProcessorList([Choose()]))
+    except _NotAsked:
+        # A family's own generate() may drop the argument: it is put where transformers' collects them.
+        try:
+            with _collected(hooked.model, Choose()):
+                run()
+        except _NotAsked:
+            raise UnsupportedModel(
+                f"{type(hooked.model).__name__}.generate() asks no logits processor, so that its answers can "
+                f"neither be dictated nor decoded otherwise. Record what it says by itself."
+            ) from None
+
+
+class _NotAsked(Exception):
+    """A token was chosen, and the processor had no say in it."""
+
+
+@contextmanager
+def _collected(model: Any, one: Any) -> Iterator[None]:
+    collect = getattr(model, "_get_logits_processor", None)
+    if collect is None:
+        raise _NotAsked
+
+    def more(*arguments: Any, **options: Any) -> Any:
+        found = collect(*arguments, **options)
+        found.append(one)
+        return found
+
+    model._get_logits_processor = more
+    try:
+        yield
+    finally:
+        del model._get_logits_processor

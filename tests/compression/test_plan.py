@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -13,10 +14,11 @@ from scipy.special import rel_entr, softmax
 from lvlm_audit.audit.plan import Settings
 from lvlm_audit.audit.pruning import Wanted, plan_pruning
 from lvlm_audit.cli import main
-from lvlm_audit.errors import ProbeError, UsageError
+from lvlm_audit.errors import ProbeError, UnsupportedModel, UsageError
 from lvlm_audit.models.opening import load
 from lvlm_audit.probes.readers import read_probes
 from lvlm_audit.traces.recorder import record
+from lvlm_audit.traces.trace import Trace
 from tests import tiny_models
 from tests.interventions.test_skipping import without
 
@@ -172,12 +174,84 @@ def test_fewer_than_five_images_certify_nothing(project):
 
 
 @pytest.mark.parametrize("measure", ["disagreement", "accuracy"])
-def test_other_losses(project, measure):
-    found = plan_pruning(settings(project), Wanted(1.0, measure=measure, max_blocks=1))
+def test_other_losses(project, plan, measure):
+    rows = [json.loads(line) for line in (project / "probes.jsonl").read_text().splitlines()]
+    with load(str(project / "model")) as hooked:
+        traces = record(hooked, read_probes(project / "probes.jsonl"), max_new_tokens=6)
+        said = ["".join(t.token_texts) for t in traces]
+    truthful = project / "truthful.jsonl"
+    truthful.write_text(
+        "\n".join(json.dumps({**row, "answer": one}) for row, one in zip(rows, said, strict=True))
+    )
+    found = plan_pruning(
+        settings(project, probes=truthful), Wanted(1.0, measure=measure, max_blocks=1)
+    )
     assert found.measure == measure
     assert found.certified == found.candidates[0].blocks
     for loss in (found.candidates[0].nomination, found.candidates[0].certification):
         assert loss.low <= loss.value <= loss.high <= 1.0
+
+
+def test_accuracy_cannot_be_lost_where_there_is_none(project):
+    with pytest.raises(ProbeError, match="answers none of the 6 questions of the nomination half"):
+        plan_pruning(settings(project), Wanted(0.5, measure="accuracy", max_blocks=1))
+
+
+def test_answers_without_an_eligible_token_name_no_plateau(project, monkeypatch):
+    monkeypatch.setattr(Trace, "eligible", property(lambda trace: np.zeros(trace.tokens, bool)))
+    found = plan_pruning(settings(project), Wanted(LOOSE, max_blocks=1))
+    (reason,) = [m.reason for m in found.methods if m.method == "JSD plateau"]
+    assert reason == "the answers show no stabilization stage (no token is eligible)"
+    assert found.certified
+
+
+def test_a_refused_export_does_not_cost_the_plan(project, tmp_path, monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise UnsupportedModel("its family is peculiar")
+
+    monkeypatch.setattr("lvlm_audit.compression.exporting.export", refuse)
+    arguments = [
+        "plan", str(project / "model"), "--budget", str(LOOSE), "--max-blocks", "1", "--probes",
+        str(project / "probes.jsonl"), "--max-new-tokens", "6", "--export", str(tmp_path / "out"),
+        "--json", str(tmp_path / "plan.json"), "--report", str(tmp_path / "plan.html"),
+    ]  # fmt: skip
+    assert main(arguments) == 1
+    said = capsys.readouterr().out
+    assert "not exported: its family is peculiar" in said
+    assert "1 of 10 blocks can be removed" in said
+    written = json.loads((tmp_path / "plan.json").read_text())
+    assert (written["export"], written["export_refused"]) == (None, "its family is peculiar")
+    page = (tmp_path / "plan.html").read_text()
+    assert "Not exported: " in page
+    assert "its family is peculiar" in page
+    clash = [*arguments[:-2], "--report", str(tmp_path / "plan.json")]
+    assert main(clash) == 1
+    assert "name the same path" in capsys.readouterr().err
+
+
+def test_a_decoder_without_eyes_is_planned_on_its_prompts(project, tmp_path):
+    tiny_models.save(tiny_models.text_only("llama"), tmp_path / "words")
+    rows = [
+        {"image": str(project / f"photos/{i}.png"), "prompt": f"What is {i} and {i + 1}?"}
+        for i in range(10)
+    ]
+    (tmp_path / "probes.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = plan_pruning(
+        settings(project, model=str(tmp_path / "words"), probes=tmp_path / "probes.jsonl"),
+        Wanted(LOOSE, max_blocks=1),
+    )
+    assert (found.nomination_images, found.certification_images) == (5, 5)
+    assert found.certified
+
+
+def test_an_adapter_is_merged_before_it_is_exported(project, monkeypatch):
+    from lvlm_audit.audit import pruning
+
+    checkpoint, is_demo = pruning.open_subject(settings(project))
+    over = dataclasses.replace(checkpoint, adapter=project / "adapter")
+    monkeypatch.setattr(pruning, "open_subject", lambda _: (over, is_demo))
+    with pytest.raises(UsageError, match="merge_and_unload"):
+        plan_pruning(settings(project), Wanted(1.0, export=project / "never"))
 
 
 def test_accuracy_needs_answers_and_options_are_checked(project):

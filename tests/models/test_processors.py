@@ -76,6 +76,13 @@ def test_a_processor_is_opened_without_its_video_part(
         for key, value in theirs.items():
             assert torch.equal(ours[key], value), key
         assert record(hooked, probes, max_new_tokens=2)[0].tokens == 2
+        # A checkpoint that is written with it opens as this one did.
+        hooked.model.save_pretrained(tmp_path / "again")
+        hooked.processor.save_pretrained(tmp_path / "again")
+        assert hooked.processor.get_attributes() == type(hooked.processor).get_attributes()
+    with load(str(tmp_path / "again")) as again:
+        for key, value in again.inputs(probes).items():
+            assert torch.equal(ours[key], value), key
 
 
 def test_no_class_of_transformers_is_changed() -> None:

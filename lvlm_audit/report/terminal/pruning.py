@@ -58,6 +58,10 @@ def show(plan: PruningPlan, console: Console) -> None:
             ),
             highlight=False,
         )
+    if plan.export_refused:
+        console.print(
+            Text(f"not exported: {prose(plan.export_refused)}", style="bold red"), highlight=False
+        )
     console.print(Text(prose(plan.note), style="dim"), highlight=False)
 
 
