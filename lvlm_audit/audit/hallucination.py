@@ -35,6 +35,10 @@ from lvlm_audit.traces.trace import Trace
 COMBINATION = "combination"
 
 
+_EXACT = 9
+"""Significant digits of a score: at four, scores near 1 would tie, and their ranking be another."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Row:
     """One labelled token that counts."""
@@ -274,10 +278,10 @@ def _token(row: _Row, known: Sequence[Signal], suspicion: float | None) -> Label
         expected=row.word.expected,
         prior_driven=row.word.prior_driven if wrong else None,
         signals={
-            signal.name: rounded(float(value))
+            signal.name: rounded(float(value), _EXACT)
             for signal, value in zip(known, row.values, strict=True)
         },
-        suspicion=rounded(suspicion),
+        suspicion=rounded(suspicion, _EXACT),
         state=state,
         before=None if state is None else text_of(trace, int(trace.leader[t, state - 1])),
         after=None if state is None else text_of(trace, int(trace.leader[t, state])),

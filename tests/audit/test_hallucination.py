@@ -109,6 +109,19 @@ def test_every_auroc_is_recomputed_from_the_rows() -> None:
     assert found.combination.auroc == pytest.approx(roc_auc_score(truth, together), abs=1e-4)
 
 
+def test_scores_that_differ_in_the_fifth_digit_are_printed_apart() -> None:
+    traces = answers(60)
+    rng = np.random.default_rng(3)
+    for trace in traces:
+        trace.probability[:, -1] = rng.uniform(1e-6, 9e-5)
+    found = read(traces)
+    truth = [row.truth == "hallucinated" for row in found.tokens]
+    printed = [row.signals["final_probability"] for row in found.tokens]
+    assert len(set(printed)) == len(printed)
+    (score,) = [s for s in found.signals if s.name == "final_probability"]
+    assert score.auroc == pytest.approx(roc_auc_score(truth, printed), abs=1e-4)
+
+
 def test_a_signal_that_finds_them_and_one_that_does_not() -> None:
     traces = answers(90, effect=0.6)
     found = {s.name: s for s in read(traces, no_image_pairs=blind(traces)).signals}
