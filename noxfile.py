@@ -44,7 +44,9 @@ def audit(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite."""
     package(session, "test", "docs")
-    session.run("pytest", "tests/", *session.posargs)
+    # Tiny models gain nothing from threads, and threads of several workers hinder each other.
+    workers = ("-n", "logical", "--maxprocesses", "4")
+    session.run("pytest", "tests/", *workers, *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

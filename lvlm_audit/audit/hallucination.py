@@ -34,7 +34,6 @@ from lvlm_audit.traces.trace import Trace
 
 COMBINATION = "combination"
 
-
 _EXACT = 9
 """Significant digits of a score: at four, scores near 1 would tie, and their ranking be another."""
 
