@@ -133,6 +133,7 @@ class HookedModel:
             device=self.device,
             dtype=self.dtype,
             continuations=continuations,
+            image_id=self.image_feature_id,
         )
         return self._started(made)
 
