@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from lvlm_audit import Probe, record
-from lvlm_audit.errors import ProbeError
+from lvlm_audit.errors import ProbeError, UnsupportedModel
 from lvlm_audit.models.hooked import HookedModel
 from tests import tiny_models
 from tests.families import zoo
@@ -132,3 +133,19 @@ def test_a_refusal_with_and_without_the_token_tells_both() -> None:
     hooked.processor = Refuses()
     with pytest.raises(ProbeError, match=r"'a': two tokens\. Without an image token.*no patches"):
         hooked.inputs([Probe("a", QUESTION, tiny_models.picture(), cluster="a")])
+
+
+def test_an_encoder_of_pictures_alone_is_not_asked_a_question() -> None:
+    from transformers import TrOCRProcessor, ViTImageProcessorPil
+
+    images = ViTImageProcessorPil(size={"height": 32, "width": 32})
+    model = of_zoo("vision-encoder-decoder")
+    processor = TrOCRProcessor(images, tiny_models.tokenizer(500))
+    with pytest.raises(UnsupportedModel, match=r"no tokens of the question.*pixel_values alone"):
+        HookedModel(model, processor)
+    # What the message offers works.
+    pixels = images(tiny_models.picture().open(), return_tensors="pt")["pixel_values"]
+    started = torch.tensor([[0, 7]])
+    probe = Probe.prepared({"pixel_values": pixels, "decoder_input_ids": started})
+    hooked = HookedModel(model, processor, sample=probe)
+    assert record(hooked, [probe], max_new_tokens=2)[0].tokens == 2
