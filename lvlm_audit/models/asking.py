@@ -197,35 +197,46 @@ def _without_template(
 ) -> Mapping[str, Any]:
     """The bare question, behind the image's token where the processor does not put it there itself."""
 
-    def asked(texts: list[str]) -> Mapping[str, Any]:
+    shown = len(images[0])
+
+    def asked(texts: list[str], first: int = shown) -> Mapping[str, Any]:
+        pictures = [row[:first] for row in images] if first else None
         made: Mapping[str, Any] = processor(
-            images=list(images) if images[0] else None,
-            text=texts,
-            return_tensors="pt",
-            padding=True,
+            images=pictures, text=texts, return_tensors="pt", padding=True
         )
         return made
 
     bare = [probe.prompt for probe in probes]
     marker = _image_marker(processor, tokenizer, image_id)
-    if marker is None or not images[0]:
+    if marker is None or not shown:
         # A picture that holds no place in the prompt (BLIP, GIT): anything more would be read as text.
         return asked(bare)
     text, token = marker
+    known = torch.tensor([token] if image_id is None else [token, image_id])
     refusal = ""
     try:
         # PaliGemma's warns that it adds the tokens, which is what is hoped for.
         with quiet():
             made = asked(bare)
-        known = torch.tensor([token] if image_id is None else [token, image_id])
-        if bool((torch.isin(made["input_ids"], known).sum(dim=1) >= len(images[0])).all()):
-            return made
     except Exception as error:
         # Processors that count image tokens refuse a prompt without.
         refusal = str(error)
+    else:
+        held = torch.isin(made["input_ids"], known).sum(dim=1)
+        if bool((held >= shown).all()):
+            # BLIP-2's makes the places of one image, however many there are: the rest would be lost.
+            if shown > 1:
+                with quiet():
+                    one = torch.isin(asked(bare, first=1)["input_ids"], known).sum(dim=1)
+                if bool((held <= one).any()):
+                    raise ProbeError(
+                        f"the model's processor ({type(processor).__name__}) makes no place in the prompt "
+                        f"for more than one image, but probe {probes[0].id!r} has {shown}. Give it one."
+                    )
+            return made
     # The plain form most base models document: image token, newline, prompt.
     try:
-        return asked([f"{text}\n" * len(images[0]) + question for question in bare])
+        return asked([f"{text}\n" * shown + question for question in bare])
     except Exception as error:
         if not refusal or refusal == str(error):
             raise

@@ -107,6 +107,14 @@ def test_several_images_have_a_token_each(name: str) -> None:
     assert text.count("\n") == (2 if name == "llava" else 1)
 
 
+def test_images_that_a_processor_has_no_place_for_are_not_lost() -> None:
+    hooked = HookedModel(*blip2())
+    images = [tiny_models.picture(k) for k in range(2)]
+    probe = Probe("a", QUESTION, images[0], cluster="a", more_images=(images[1],))
+    with pytest.raises(ProbeError, match=r"no place .* more than one image, but probe 'a' has 2"):
+        hooked.inputs([probe])
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_question_without_image_is_asked_as_it_is(name: str) -> None:
     hooked = HookedModel(*CASES[name][0]())
