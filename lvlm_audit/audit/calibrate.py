@@ -27,6 +27,7 @@ from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.document import Bound, Calibration, Floor, rounded
 from lvlm_audit.errors import CheckError, UsageError
 from lvlm_audit.probes.bundled import demo_probes
+from lvlm_audit.probes.controlled import BY_PROMPT, under_control
 from lvlm_audit.spec.check import Check
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.judge import observe
@@ -113,10 +114,12 @@ def calibrate(
         )
     else:
         probes = choose_probes(settings, is_demo)
-        images = len({p.cluster for p in probes})
+        # As they are asked: without their images, equal prompts are one and the same.
+        images = len({p.cluster for p in under_control(probes, settings.control).probes})
+        unit = "distinct prompts" if settings.control in BY_PROMPT else "images"
         if images < 2 * MIN_IMAGES:
             raise UsageError(
-                f"{images} images cannot be halved: a half needs at least {MIN_IMAGES}. Give at "
+                f"{images} {unit} cannot be halved: a half needs at least {MIN_IMAGES}. Give at "
                 f"least {2 * MIN_IMAGES}."
             )
         gathered = [gather(settings, needs, checkpoint, probes, on_progress=on_progress)]
@@ -126,8 +129,8 @@ def calibrate(
             for c in suite.checks
         }
         note = (
-            f"One recording of {images} images, split {count} times into two random halves that share "
-            f"no image. Halves of m of n images differ with a variance of 2 s^2 / m, audits of all n have "
+            f"One recording of {images} {unit}, split {count} times into two random halves that share "
+            f"none. Halves of m of n {unit} differ with a variance of 2 s^2 / m, audits of all n have "
             f"one of s^2 / n each: the halves' root mean square difference is scaled by sqrt(m / 2n)."
         )
     return Calibration(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from lvlm_audit.probes.plurals import plurals, singulars
+from lvlm_audit.probes.plurals import forms
 from lvlm_audit.traces.words import unspaced
 
 
@@ -41,10 +41,10 @@ def find(text: str, phrases: Sequence[str]) -> list[Found]:
 
 @lru_cache(maxsize=4096)
 def _pattern(phrase: str) -> re.Pattern[str]:
-    forms = dict.fromkeys(
-        unicodedata.normalize(form, one) for one in _forms(phrase) for form in ("NFC", "NFD")
+    spelled = dict.fromkeys(
+        unicodedata.normalize(form, one) for one in forms(phrase) for form in ("NFC", "NFD")
     )
-    longest_first = sorted(forms, key=len, reverse=True)
+    longest_first = sorted(spelled, key=len, reverse=True)
     return re.compile("|".join(map(_whole, longest_first)), re.IGNORECASE)
 
 
@@ -53,10 +53,3 @@ def _whole(form: str) -> str:
     after = "" if unspaced(form[-1]) else r"(?!\w)"
     # Any space between the words of a phrase, but none of it as a part of a word.
     return before + r"\s+".join(re.escape(word) for word in form.split()) + after
-
-
-def _forms(phrase: str) -> Iterator[str]:
-    """The phrase, and its last word in plural and singular."""
-    head, space, last = " ".join(phrase.split()).rpartition(" ")
-    for form in (last, *plurals(last.lower()), *singulars(last.lower())):
-        yield f"{head}{space}{form}"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lvlm_audit.errors import LvlmAuditError, ProbeError, UnsupportedModel
+from lvlm_audit.models.quiet import quiet
 from lvlm_audit.probes.probe import Probe
 
 Inputs = dict[str, Any]
@@ -22,10 +23,12 @@ def build_inputs(
     device: torch.device,
     dtype: torch.dtype,
     continuations: Sequence[Sequence[int]] | None = None,
+    image_id: int | None = None,
 ) -> Inputs:
     """Left-padded batch inputs, with a continuation appended to each prompt if given.
 
-    A chat template is used if the processor has one; otherwise the plain `<image>` and prompt lines.
+    A chat template is used if the processor has one; otherwise the question is asked
+    as it is, behind the image's token if the model has one and the processor does not add it.
     Prepared probes are passed through, one at a time.
 
     Args:
@@ -34,6 +37,7 @@ def build_inputs(
         device: where the tensors go.
         dtype: of the floating-point ones.
         continuations: token ids to append per probe; may differ in length.
+        image_id: the token that the model's configuration names as the image's, if it does.
 
     Raises:
         ProbeError: an image cannot be read, or the processor refuses a probe; the message names it.
@@ -51,7 +55,7 @@ def build_inputs(
                 f"the model has no processor, so probe {probes[0].id!r} cannot be turned into tensors. "
                 f"Pass processor=..., or ask it Probe.prepared({{'input_ids': ...}})."
             )
-        inputs = _processed(processor, probes)
+        inputs = _processed(processor, probes, image_id)
     if "input_ids" in inputs:
         inputs.setdefault("attention_mask", torch.ones_like(inputs["input_ids"]))
     inputs = {
@@ -117,7 +121,7 @@ def tokenizer_of(processor: Any) -> Any:
     return processor if hasattr(processor, "convert_ids_to_tokens") else None
 
 
-def _processed(processor: Any, probes: Sequence[Probe]) -> Inputs:
+def _processed(processor: Any, probes: Sequence[Probe], image_id: int | None) -> Inputs:
     images = [[image.open() for image in probe.images] for probe in probes]
     tokenizer = tokenizer_of(processor)
     side = tokenizer.padding_side
@@ -139,7 +143,7 @@ def _processed(processor: Any, probes: Sequence[Probe]) -> Inputs:
                 processor_kwargs={"padding": True},
             )
         else:
-            made = _without_template(processor, tokenizer, probes, images)
+            made = _without_template(processor, tokenizer, probes, images, image_id)
     except LvlmAuditError:
         raise
     except Exception as error:
@@ -185,19 +189,74 @@ def _text_only(tokenizer: Any, probes: Sequence[Probe]) -> Mapping[str, Any]:
 
 
 def _without_template(
-    processor: Any, tokenizer: Any, probes: Sequence[Probe], images: Sequence[Sequence[Any]]
+    processor: Any,
+    tokenizer: Any,
+    probes: Sequence[Probe],
+    images: Sequence[Sequence[Any]],
+    image_id: int | None,
 ) -> Mapping[str, Any]:
-    """The plain form most base models document: image token, newline, prompt."""
-    marker = getattr(processor, "image_token", None) or getattr(tokenizer, "image_token", "<image>")
-    marker = getattr(marker, "content", marker)
-    texts = [
-        f"{marker}\n" * len(shown) + probe.prompt
-        for probe, shown in zip(probes, images, strict=True)
-    ]
-    made: Mapping[str, Any] = processor(
-        images=list(images) if images[0] else None, text=texts, return_tensors="pt", padding=True
-    )
-    return made
+    """The bare question, behind the image's token where the processor does not put it there itself."""
+
+    shown = len(images[0])
+
+    def asked(texts: list[str], first: int = shown) -> Mapping[str, Any]:
+        pictures = [row[:first] for row in images] if first else None
+        made: Mapping[str, Any] = processor(
+            images=pictures, text=texts, return_tensors="pt", padding=True
+        )
+        return made
+
+    bare = [probe.prompt for probe in probes]
+    marker = _image_marker(processor, tokenizer, image_id)
+    if marker is None or not shown:
+        # A picture that holds no place in the prompt (BLIP, GIT): anything more would be read as text.
+        return asked(bare)
+    text, token = marker
+    known = torch.tensor([token] if image_id is None else [token, image_id])
+    refusal = ""
+    try:
+        # PaliGemma's warns that it adds the tokens, which is what is hoped for.
+        with quiet():
+            made = asked(bare)
+    except Exception as error:
+        # Processors that count image tokens refuse a prompt without.
+        refusal = str(error)
+    else:
+        held = torch.isin(made["input_ids"], known).sum(dim=1)
+        if bool((held >= shown).all()):
+            # BLIP-2's makes the places of one image, however many there are: the rest would be lost.
+            if shown > 1:
+                with quiet():
+                    one = torch.isin(asked(bare, first=1)["input_ids"], known).sum(dim=1)
+                if bool((held <= one).any()):
+                    raise ProbeError(
+                        f"the model's processor ({type(processor).__name__}) makes no place in the prompt "
+                        f"for more than one image, but probe {probes[0].id!r} has {shown}. Give it one."
+                    )
+            return made
+    # The plain form most base models document: image token, newline, prompt.
+    try:
+        return asked([f"{text}\n" * shown + question for question in bare])
+    except Exception as error:
+        if not refusal or refusal == str(error):
+            raise
+        # Which of the two says what is wrong depends on who has to place the token.
+        raise ValueError(f"{error} Without an image token in the prompt: {refusal}") from error
+
+
+def _image_marker(processor: Any, tokenizer: Any, image_id: int | None) -> tuple[str, int] | None:
+    """The text of the image's token and its id; None if nothing names one that the tokenizer knows."""
+    named = [getattr(processor, "image_token", None), getattr(tokenizer, "image_token", None)]
+    if image_id is not None:
+        named.append(tokenizer.convert_ids_to_tokens(image_id))
+    for token in named:
+        text = getattr(token, "content", token)
+        if not isinstance(text, str):
+            continue
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) == 1 and ids[0] != tokenizer.unk_token_id:
+            return text, int(ids[0])
+    return None
 
 
 def _check_left_padding(inputs: Inputs, probes: Sequence[Probe]) -> None:

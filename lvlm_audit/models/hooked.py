@@ -125,16 +125,30 @@ class HookedModel:
 
         Raises:
             ProbeError: an image cannot be read, or the processor refuses a probe.
-            UnsupportedModel: no processor, and a probe is not prepared.
+            UnsupportedModel: a probe is not prepared, and there is no processor, or the model reads
+                no question.
         """
+        self._check_is_asked(probes)
         made = build_inputs(
             self.processor,
             probes,
             device=self.device,
             dtype=self.dtype,
             continuations=continuations,
+            image_id=self.image_feature_id,
         )
         return self._started(made)
+
+    def _check_is_asked(self, probes: Sequence[Probe]) -> None:
+        """An encoder of pictures alone (TrOCR, Donut) would answer without the question."""
+        reads = getattr(self.model, "main_input_name", "input_ids")
+        if self.start_id is None or reads == "input_ids" or probes[0].tensors is not None:
+            return
+        raise UnsupportedModel(
+            f"{self.name} takes no tokens of the question of probe {probes[0].id!r}: its encoder reads "
+            f"{reads} alone. Audit a model that is asked in words, or give this one Probe.prepared("
+            f"{{{reads!r}: ..., 'decoder_input_ids': ...}}), also as HookedModel(..., sample=...)."
+        )
 
     @property
     def start_id(self) -> int | None:

@@ -18,6 +18,9 @@ from lvlm_audit.probes.probe import ImageSource, Probe
 Control = Literal["text-only", "blank-image", "swapped-image"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
+BY_PROMPT: tuple[Control, ...] = ("text-only", "blank-image")
+"""Controls under which the unit of statistics is the distinct prompt."""
+
 GREY = (128, 128, 128)
 """Of a blank image: the middle of the range, near zero after most processors' normalisation."""
 

@@ -15,11 +15,12 @@ Labels are free facts. These names are not free, because token labels are made o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from lvlm_audit.errors import ProbeError
+from lvlm_audit.probes.plurals import alike
 from lvlm_audit.probes.quoting import described, short
 
 YesNo = Literal["yes", "no"]
@@ -96,25 +97,28 @@ def read_truth(labels: Mapping[str, Any], where: str, reference: str | None = No
     if expected is not None:
         _check_text(where, "expected", expected, 'Write it as {"expected": "yes"}.')
     lists = {name: _word_list(where, name, labels.get(name)) for name in WORD_LISTS}
-    both = {w.casefold() for w in lists["grounded"]} & {w.casefold() for w in lists["hallucinated"]}
-    if both:
+    right = {"grounded": lists["grounded"], "expected": () if expected is None else (expected,)}
+    for name, words in right.items():
+        _check_one_truth(where, name, words, lists["hallucinated"])
+    undecided = labels.get("undecided_is_right")
+    if undecided is not None and not isinstance(undecided, bool):
         raise ProbeError(
-            f"{where}: {short(min(both))} is under 'grounded' and under 'hallucinated' of 'labels'. "
-            f"Drop it from one of them."
+            f"{where}: 'undecided_is_right' of 'labels' must be true or false, not "
+            f"{described(undecided)}."
         )
     dataset = labels.get("dataset")
-    words = _role_words(labels.get("words"))
+    said = _role_words(labels.get("words"))
     truth = labels.get("truth")
-    asked = bool(words) and labels.get("kind") == "yes_no" and truth in ("yes", "no")
+    asked = bool(said) and labels.get("kind") == "yes_no" and truth in ("yes", "no")
     return Truth(
         dataset=dataset if isinstance(dataset, str) else "",
         expected=None if expected is None else expected.strip(),
         grounded=lists["grounded"],
         hallucinated=lists["hallucinated"],
         spans=_spans(where, labels.get("spans"), reference),
-        words=words,
+        words=said,
         scene_verdict=cast(YesNo, truth) if asked else None,
-        undecided_is_right=labels.get("undecided_is_right") is True,
+        undecided_is_right=undecided is True,
     )
 
 
@@ -124,6 +128,17 @@ def _check_text(where: str, name: str, value: Any, remedy: str) -> None:
             f"{where}: {name!r} of 'labels' must be text that is not blank, not {described(value)}. "
             f"{remedy}"
         )
+
+
+def _check_one_truth(where: str, name: str, right: Sequence[str], untrue: Sequence[str]) -> None:
+    """Answers are searched without regard to case and number, so labels may not differ in these alone."""
+    for word in right:
+        if (other := alike(word, untrue)) is not None:
+            raise ProbeError(
+                f"{where}: {short(word.strip())} is under {name!r} and {short(other)} under "
+                f"'hallucinated' of 'labels': an answer that says it would be right and wrong. Drop one "
+                f"of them."
+            )
 
 
 def _word_list(where: str, name: str, value: Any) -> tuple[str, ...]:
@@ -167,6 +182,11 @@ def _spans(where: str, value: Any, reference: str | None) -> tuple[ReferenceSpan
             raise ProbeError(
                 f"{where}: '{name}' of 'labels' is {short(text)} at character {start} of 'answer', which "
                 f"{there}. Mend 'start' or 'text'."
+            )
+        if ReferenceSpan(text, start, not untrue) in found:
+            raise ProbeError(
+                f"{where}: '{name}.hallucinated' of 'labels' is {str(untrue).lower()} of {short(text)} at "
+                f"character {start}, and an earlier span says the opposite. Drop one of them."
             )
         found.append(ReferenceSpan(text, start, untrue))
     return tuple(sorted(found, key=lambda span: span.start))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 # What a rule does not make.
 _IRREGULAR = {
@@ -49,3 +51,21 @@ def singulars(word: str) -> Iterator[str]:
             singular = word[: -len(ending)] + stem
             if word in plurals(singular) and singular not in _IRREGULAR:
                 yield singular
+
+
+def forms(phrase: str) -> Iterator[str]:
+    """The phrase, and its last word in plural and singular."""
+    head, space, last = " ".join(phrase.split()).rpartition(" ")
+    for form in (last, *plurals(last.lower()), *singulars(last.lower())):
+        yield f"{head}{space}{form}"
+
+
+def alike(phrase: str, others: Iterable[str]) -> str | None:
+    """The first of the others that the same words of a text may say, whatever case and number; or None."""
+    said = _sayings(phrase)
+    return next((other for other in others if not said.isdisjoint(_sayings(other))), None)
+
+
+@lru_cache(maxsize=4096)
+def _sayings(phrase: str) -> frozenset[str]:
+    return frozenset(unicodedata.normalize("NFC", form.casefold()) for form in forms(phrase))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -20,6 +21,7 @@ from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import Trace
+from tests import tiny_models
 from tests.synthetic import pair, rising, trace
 
 
@@ -189,3 +191,22 @@ def test_too_few_rounds_or_images_are_refused(asked, monkeypatch) -> None:
     with pytest.raises(UsageError, match="9 images cannot be halved"):
         calibrate(SUITE, Settings())
     assert asked == []
+
+
+def test_images_that_are_not_shown_are_not_counted(asked, monkeypatch) -> None:
+    """12 pictures, but 2 questions: without the pictures they are 2 answers, whose halves agree."""
+    monkeypatch.setattr(module, "open_subject", lambda _: (SOMEBODYS, False))
+    probes = [
+        dataclasses.replace(tiny_models.probes(12)[i], prompt=f"Question {i % 2}?")
+        for i in range(12)
+    ]
+    monkeypatch.setattr(module, "choose_probes", lambda *_: probes)
+    # A text-only decoder, which nobody had to ask for a control.
+    monkeypatch.setattr(module, "without_eyes", lambda *_: True)
+    with pytest.raises(UsageError, match="^2 distinct prompts cannot be halved.*at least 10"):
+        calibrate(SUITE, Settings())
+    assert asked == []
+    monkeypatch.setattr(module, "without_eyes", lambda *_: False)
+    assert calibrate(SUITE, Settings(), rounds=5).floors[0].images == 12
+    with pytest.raises(UsageError, match="^2 distinct prompts"):
+        calibrate(SUITE, Settings(control="blank-image"))

@@ -22,6 +22,7 @@ from lvlm_audit.hallucination.labels import (
     TokenLabels,
     label_answers,
 )
+from lvlm_audit.probes.labels import read_truth
 from lvlm_audit.traces.trace import Trace
 from tests.hallucination.answers import answer, said
 
@@ -227,7 +228,25 @@ def test_no_labels_no_verdict() -> None:
         ),
         ({"hallucinated": "dog"}, "must be a list of words, not text ('dog')"),
         ({"grounded": ["dog", " "]}, "'grounded[1]' of 'labels' must be text"),
-        ({"grounded": ["Dog"], "hallucinated": ["dog"]}, "'dog' is under 'grounded' and under"),
+        (
+            {"grounded": ["Dog"], "hallucinated": ["dog"]},
+            "'Dog' is under 'grounded' and 'dog' under 'hallucinated'",
+        ),
+        (
+            {"grounded": ["cat", "dog"], "hallucinated": ["Dogs"]},
+            "'dog' is under 'grounded' and 'Dogs' under 'hallucinated'",
+        ),
+        ({"grounded": ["old men"], "hallucinated": ["old  man"]}, "under 'hallucinated'"),
+        ({"grounded": ["caf\u00e9"], "hallucinated": ["cafe\u0301s"]}, "under 'hallucinated'"),
+        (
+            {"expected": "red ", "hallucinated": ["blue", "Red"]},
+            "'red' is under 'expected' and 'Red' under 'hallucinated'",
+        ),
+        (
+            {"expected": "yes", "undecided_is_right": "false"},
+            "'undecided_is_right' of 'labels' must be true or false, not text ('false')",
+        ),
+        ({"undecided_is_right": 1}, "must be true or false, not a number (1)"),
         ({"spans": [{"text": "x", "start": 1, "hallucinated": True}]}, "which has none"),
         ({"spans": [{"text": "x", "start": True, "hallucinated": True}]}, "index of a character"),
         ({"spans": ["x"]}, "must be a list of objects"),
@@ -238,6 +257,20 @@ def test_labels_that_cannot_be_read_name_the_probe(labels: dict[str, Any], messa
         label(said("dog", labels, name="p\x1b7"))
     assert message in str(caught.value)
     assert "probe 'p\\x1b7': " in str(caught.value)
+
+
+def test_a_span_is_true_or_untrue() -> None:
+    spans = [{"text": "dog", "start": 2, "hallucinated": untrue} for untrue in (True, True)]
+    assert len(read_truth({"spans": spans}, "line 1", "a dog").spans) == 2
+    spans.append({"text": "dog", "start": 2, "hallucinated": False})
+    with pytest.raises(ProbeError, match=r"^line 1: 'spans\[2\].hallucinated' .*the opposite"):
+        read_truth({"spans": spans}, "line 1", "a dog")
+
+
+def test_words_that_differ_are_no_contradiction() -> None:
+    labels = {"grounded": ["dog", "mouse"], "hallucinated": ["hot dog", "mice trap"]}
+    truth = read_truth({**labels, "undecided_is_right": None}, "line 1")
+    assert (truth.hallucinated, truth.undecided_is_right) == (("hot dog", "mice trap"), False)
 
 
 pieces = st.lists(

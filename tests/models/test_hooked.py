@@ -309,14 +309,6 @@ def test_image_tokens_are_known_to_be_special(hooked: HookedModel) -> None:
     assert hooked.end_ids == {1}
 
 
-def test_a_processor_without_template_gets_the_plain_form() -> None:
-    hooked = hook(*tiny_models.paligemma())
-    probe = tiny_models.probes(1)[0]
-    text = hooked.tokenizer.decode(hooked.inputs([probe])["input_ids"][0])
-    assert text.count("<image>") == 4
-    assert probe.prompt in text
-
-
 def test_a_model_without_processor_asks_for_prepared_probes() -> None:
     hooked = hook(tiny_models.llava()[0])
     with pytest.raises(UnsupportedModel, match=r"processor=.*Probe\.prepared"):

@@ -11,7 +11,12 @@ from lvlm_audit.probes.readers import read_probes
 from tests.probes.files import as_json, pictures, refusal
 
 ANNOTATIONS: list[dict[str, Any]] = [
-    {"id": 1, "type": "generative", "truth": ["ship", "sky", "ship"], "hallu": ["dog", "Sky"]},
+    {
+        "id": 1,
+        "type": "generative",
+        "truth": ["ship", "sky", "ship"],
+        "hallu": ["dog", "Sky", "ships"],
+    },
     {"id": 1005, "type": "discriminative-attribute-state", "truth": "yes"},
     {"id": 8633, "type": "discriminative-hallucination", "truth": "no"},
     {"id": 13559, "type": "relation", "truth": "no"},

@@ -87,6 +87,8 @@ def test_lists_for_any_other_answer(folder: Path) -> None:
     assert people.prompt == "What is it?"
     assert people.labels["grounded"] == ["dog"]
     assert people.labels["hallucinated"] == ["man", "person", "bird"]
+    (birds,) = read(folder, PEOPLE | {"mscoco_gt_words": ["birds"]})
+    assert birds.labels["hallucinated"] == ["man", "person"], "what is in both is in the image"
 
 
 def test_an_index_that_another_tokenizer_made_means_the_nearest_such_word(folder: Path) -> None:

@@ -334,6 +334,14 @@ class TestJsonl:
             ({"labels": {"expected": 1}}, "'expected' of 'labels' must be text that is not blank"),
             ({"labels": {"grounded": "dog"}}, "'grounded' of 'labels' must be a list of words"),
             ({"labels": {"hallucinated": [1]}}, "'hallucinated[0]' of 'labels' must be text"),
+            (
+                {"labels": {"grounded": ["dog"], "hallucinated": ["Dogs"]}},
+                "'dog' is under 'grounded' and 'Dogs' under 'hallucinated'",
+            ),
+            (
+                {"labels": {"undecided_is_right": "false"}},
+                "'undecided_is_right' of 'labels' must be true or false, not text",
+            ),
             ({"labels": {"spans": [3]}}, "'spans' of 'labels' must be a list of objects"),
             ({"promt": "?"}, "unknown key 'promt'. Did you mean 'prompt'?"),
             ({"Answer": "?"}, "unknown key 'Answer'. Did you mean 'answer'?"),
@@ -414,7 +422,8 @@ JSON = st.recursive(
     max_leaves=6,
 )
 # Labels of these names say what is true, and are held to a form (tests/hallucination).
-FREE = TEXT.filter(lambda key: key not in ("expected", "grounded", "hallucinated", "spans"))
+HELD = ("expected", "grounded", "hallucinated", "spans", "undecided_is_right")
+FREE = TEXT.filter(lambda key: key not in HELD)
 ROW = st.fixed_dictionaries(
     {"image": st.sampled_from(["a.png", "b.png"]), "prompt": TEXT},
     optional={"answer": TEXT, "cluster": NAME, "labels": st.dictionaries(FREE, JSON, max_size=3)},

@@ -17,6 +17,7 @@ from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.drafts import Draft
 from lvlm_audit.probes.fields import choice, image, needed_text, number_or_name, words
 from lvlm_audit.probes.json_text import records
+from lvlm_audit.probes.plurals import alike
 from lvlm_audit.probes.quoting import short
 from lvlm_audit.probes.source import Source
 
@@ -84,9 +85,8 @@ def _labels(where: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
         expected = choice(where, record, "truth", ("yes", "no"), _ANNOTATION)
         return {"dataset": "AMBER", "kind": "yes_no", "type": kind, "expected": expected}
     grounded = words(where, record, "truth", _GENERATIVE)
-    there = {word.casefold() for word in grounded}
     # What is in both is in the image: AMBER's own score looks there first.
-    absent = [w for w in words(where, record, "hallu", _GENERATIVE) if w.casefold() not in there]
+    absent = [w for w in words(where, record, "hallu", _GENERATIVE) if alike(w, grounded) is None]
     return {
         "dataset": "AMBER",
         "kind": "description",

@@ -20,6 +20,7 @@ from lvlm_audit.probes.fields import image, needed, needed_text, number_or_name,
 from lvlm_audit.probes.formats.caption_words import CaptionWord, caption_words, find_object, names
 from lvlm_audit.probes.formats.folder import DEFAULT_PROMPT
 from lvlm_audit.probes.json_text import as_object, document
+from lvlm_audit.probes.plurals import alike
 from lvlm_audit.probes.probe import ImageSource
 from lvlm_audit.probes.quoting import described, short, visible
 from lvlm_audit.probes.source import Source
@@ -141,7 +142,6 @@ def _labels(
     grounded = list(
         dict.fromkeys([*in_image, *(w for w, node in nodes.items() if node in in_image)])
     )
-    there = {word.casefold() for word in grounded}
     absent = dict.fromkeys(word for pair in hallucinated for word in pair)
     return {
         "dataset": "CHAIR",
@@ -151,7 +151,7 @@ def _labels(
             for span in sorted([*untrue, *true])
         ],
         "grounded": grounded,
-        "hallucinated": [word for word in absent if word.casefold() not in there],
+        "hallucinated": [word for word in absent if alike(word, grounded) is None],
     }
 
 
