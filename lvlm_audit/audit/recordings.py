@@ -101,9 +101,10 @@ def make(job: Job) -> Items:
 
 
 def _answers(job: Job) -> Items:
-    if job.settings.control == "text-only":
+    eyes = getattr(job.model.processor, "image_processor", None) is not None
+    if job.settings.control == "text-only" and eyes:
         return _without_image(job, job.shown.probes, "--lvlm-control text-only")
-    if job.settings.answers == "generated":
+    if job.settings.control == "text-only" or job.settings.answers == "generated":
         return _asked(job, job.shown.probes, "recording answers")
 
     def make(missing: list[int]) -> Iterator[Trace]:

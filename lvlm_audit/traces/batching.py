@@ -139,7 +139,13 @@ def failures_named(batch: Sequence[Probe]) -> Iterator[None]:
     except Exception as error:
         ids = ", ".join(repr(probe.id) for probe in batch[:4])
         more = f" and {len(batch) - 4} more" if len(batch) > 4 else ""
-        hint = "Look at its image and prompt, or drop it."
+        shown = "image and prompt" if any(probe.images for probe in batch) else "prompt"
+        hint = f"Look at its {shown}, or drop it."
+        if isinstance(error, IndexError):
+            # Learned positions end with the context; the model says no more than that an index did.
+            hint = (
+                "Prompt and answer may be longer than the model's context: allow fewer new tokens."
+            )
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
             hint = "Memory ran out: try a smaller image or fewer tokens."
         first = (str(error).strip().splitlines() or [""])[0]

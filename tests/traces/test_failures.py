@@ -186,3 +186,15 @@ def test_what_concerns_every_probe_is_raised_once() -> None:
     assert len(tried) == 1
     with pytest.raises(UnsupportedModel, match="no processor"):
         record(hook(model), tiny_models.probes(3))
+
+
+def test_an_answer_beyond_the_context_says_so() -> None:
+    """Learned positions have an end, where the model says no more than that an index is out of range."""
+    short = tiny_models.text_only("gpt2", max_position_embeddings=40)
+    hooked = hook(*short)
+    hooked.end_ids = frozenset()
+    with pytest.raises(
+        ProbesFailed, match="longer than the model's context: allow fewer"
+    ) as caught:
+        record(hooked, tiny_models.probes(1, images=False), max_new_tokens=60)
+    assert "image" not in str(caught.value.failures[0][1])
