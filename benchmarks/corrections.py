@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmarks.markdown import rendered
 from lvlm_audit import HookedModel, Probe, __version__, find_stages, load, record
 from lvlm_audit.audit.corrections import anew, corrections_reading
 from lvlm_audit.cache import cache_dir
@@ -156,17 +156,9 @@ def said(answer: str) -> str:
 
 def page(reading: CorrectionsReading, how: str, scenes: int) -> str:
     """The page as Markdown."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(share=share, interval=interval, said=said)
-    template = environment.get_template("corrections.md.jinja")
-    return template.render(
+    return rendered(
+        Path(__file__).with_name("corrections.md.jinja"),
+        {"share": share, "interval": interval, "said": said},
         reading=reading,
         how=how,
         scenes=scenes,

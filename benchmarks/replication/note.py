@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmarks.markdown import rendered
 from benchmarks.replication import figures
 from lvlm_audit.document import (
     Audit,
@@ -39,18 +39,13 @@ def write(normed: Audit, paper: Audit, folder: Path, commands: Mapping[str, str]
     pictures.mkdir(parents=True, exist_ok=True)
     values = _values(normed, paper)
     _draw(normed, paper, values, pictures)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Markdown, not HTML: text of models and probes goes through `cell`.
-        autoescape=False,
-        keep_trailing_newline=True,
+    text = rendered(
+        Path(__file__).with_name("note.md.jinja"),
+        # Text of models and probes goes through `cell`.
+        {"cell": cell, "node": node, "interval": interval, "number": number, "at": at},
+        commands=commands.values(),
+        **values,
     )
-    environment.filters.update(cell=cell, node=node, interval=interval, number=number, at=at)
-    template = environment.get_template("note.md.jinja")
-    text = template.render(commands=commands.values(), **values)
     (folder / "replication.md").write_text(text, encoding="utf-8")
 
 

@@ -65,6 +65,22 @@ def open_subject(settings: Settings) -> tuple[Checkpoint, bool]:
     return checkpoint, is_demo or (folder is not None and (folder / PROVENANCE_FILE).is_file())
 
 
+def opened(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
+    """The checkpoint's model, opened as the settings say; torch is loaded here.
+
+    Raises:
+        LvlmAuditError: as `models.opening.load`.
+    """
+    from lvlm_audit.models.opening import load
+
+    return load(
+        checkpoint,
+        device=settings.device,
+        dtype=settings.dtype,
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
 def without_eyes(settings: Settings, checkpoint: Checkpoint) -> bool:
     """Whether the checkpoint is a decoder that takes no images, so that prompts are asked without theirs.
 
@@ -239,16 +255,8 @@ class _Session:
 
     def _opened(self) -> HookedModel:
         if self._model is None:
-            from lvlm_audit.models.opening import load
-
             self.on_progress("opening the model", 0, 0)
-            s = self.settings
-            self._model = load(
-                self.checkpoint,
-                device=s.device,
-                dtype=s.dtype,
-                trust_remote_code=s.trust_remote_code,
-            )
+            self._model = opened(self.settings, self.checkpoint)
         return self._model
 
     def _record(

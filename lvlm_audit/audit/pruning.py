@@ -16,6 +16,7 @@ from lvlm_audit.audit.gather import (
     choose_probes,
     gather,
     open_subject,
+    opened,
     without_eyes,
 )
 from lvlm_audit.audit.plan import Need, Progress, Settings
@@ -103,8 +104,6 @@ def plan_pruning(
         ProbeError: `accuracy` is to be measured, and a probe has no answer.
         LvlmAuditError: the model cannot be opened, read, recorded or exported.
     """
-    from lvlm_audit.models.opening import load
-
     if wanted.export is not None:
         check_new_folder(wanted.export)
     told = on_progress or (lambda *_: None)
@@ -125,12 +124,7 @@ def plan_pruning(
             f"{2 * MIN_IMAGES} images."
         )
     told("opening the model", 0, 0)
-    with load(
-        checkpoint,
-        device=settings.device,
-        dtype=settings.dtype,
-        trust_remote_code=settings.trust_remote_code,
-    ) as hooked:
+    with opened(settings, checkpoint) as hooked:
         answers = Need(settings.lens, "answers")
         gathered = gather(settings, [answers], checkpoint, asked, model=hooked, on_progress=told)
         traces = gathered.evidence[settings.lens].traces

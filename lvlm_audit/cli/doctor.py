@@ -20,18 +20,13 @@ def execute(options: argparse.Namespace) -> int:
     """Prints what was found."""
     from rich.console import Console
 
-    from lvlm_audit.audit.gather import open_subject
+    from lvlm_audit.audit.gather import open_subject, opened
     from lvlm_audit.audit.plan import Settings
     from lvlm_audit.models.doctor import diagnose
-    from lvlm_audit.models.opening import load
     from lvlm_audit.report.terminal.doctor import show
 
-    checkpoint, _ = open_subject(Settings(**opening(options)))
-    with load(
-        checkpoint,
-        device=options.device,
-        dtype=options.dtype,
-        trust_remote_code=options.trust_remote_code,
-    ) as hooked:
+    settings = Settings(**opening(options))
+    checkpoint, _ = open_subject(settings)
+    with opened(settings, checkpoint) as hooked:
         show(diagnose(hooked), Console())
     return 0
