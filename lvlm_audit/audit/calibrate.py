@@ -26,6 +26,7 @@ from lvlm_audit.audit.gather import (
 from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.document import Bound, Calibration, Floor, rounded
 from lvlm_audit.errors import CheckError, UsageError
+from lvlm_audit.notes import distinct
 from lvlm_audit.probes.bundled import demo_probes
 from lvlm_audit.probes.controlled import BY_PROMPT, under_control
 from lvlm_audit.spec.check import Check
@@ -142,6 +143,7 @@ def calibrate(
         floors=[floor(c, noise[c.name]) for c in suite.checks],
         note=note,
         provenance=_provenance(suite, settings, gathered),
+        notes=list(distinct(note for one in gathered for note in one.notes)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from lvlm_audit.audit.classes import compare_classes
@@ -19,6 +19,7 @@ from lvlm_audit.audit.readings import layer_summaries, probe_readings, stage_rea
 from lvlm_audit.audit.uses import uses
 from lvlm_audit.document import Audit, Finding, Severity, Subject, Verdict
 from lvlm_audit.errors import CheckError
+from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.judge import judge, observe
@@ -58,6 +59,7 @@ def conclude(
     others: Sequence[Evidence] = (),
     probes: Sequence[Probe] = (),
     provenance: Mapping[str, Any] | None = None,
+    notes: Iterable[Note] = (),
     seed: int = 0,
 ) -> Audit:
     """The audit document of some findings and the evidence behind them.
@@ -69,6 +71,7 @@ def conclude(
         others: what was recorded through other lenses; only the last transition is read off it.
         probes: as asked, for their pictures; may be empty.
         provenance: how it was made.
+        notes: what of the input was left out.
         seed: of the resampling.
 
     Raises:
@@ -118,6 +121,7 @@ def conclude(
         # Labels are about the probes' own images; a control shows others.
         hallucination=(None if subject.control else hallucination_reading(evidence, seed=seed)),
         corrections=corrections_of(evidence, seed=seed) if evidence.redecoded else None,
+        notes=list(distinct(notes)),
     )
 
 

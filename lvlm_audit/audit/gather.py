@@ -21,9 +21,10 @@ from lvlm_audit.models.aliases import Checkpoint, resolve
 from lvlm_audit.models.formats import takes_images
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
 from lvlm_audit.models.identity import packages_of
+from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.controlled import Shown, under_control
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
-from lvlm_audit.probes.probe import Probe
+from lvlm_audit.probes.probe import Probe, Probes
 from lvlm_audit.spec.evidence import Effects, Evidence
 from lvlm_audit.traces import store
 from lvlm_audit.traces.parts import Parts
@@ -43,6 +44,8 @@ class Gathered:
     provenance: Mapping[str, Any]
     resolved: str
     """Hub id or folder name of the checkpoint."""
+    notes: tuple[Note, ...] = ()
+    """What opening the checkpoint and reading the probes left out, or used otherwise than given."""
     probes: Sequence[Probe] = ()
     """As they were asked: under a control, what was really shown."""
 
@@ -103,7 +106,7 @@ def without_eyes(settings: Settings, checkpoint: Checkpoint) -> bool:
     return True
 
 
-def choose_probes(settings: Settings, is_demo: bool) -> list[Probe]:
+def choose_probes(settings: Settings, is_demo: bool) -> Probes:
     """The user's probes, or the bundled set that fits the model.
 
     Raises:
@@ -116,7 +119,7 @@ def choose_probes(settings: Settings, is_demo: bool) -> list[Probe]:
         return read_probes(
             settings.probes, format=settings.probe_format, images=settings.image_folder
         )
-    return demo_probes() if is_demo else default_probes()
+    return Probes(demo_probes() if is_demo else default_probes())
 
 
 def gather(
@@ -148,8 +151,10 @@ def gather(
     shown = under_control(probes, settings.control)
     told = on_progress or (lambda *_: None)
     session = _Session(settings, checkpoint, shown, told, model)
+    read = probes.notes if isinstance(probes, Probes) else ()
     try:
-        return session.gather(needs)
+        gathered = session.gather(needs)
+        return dataclasses.replace(gathered, notes=distinct((*gathered.notes, *read)))
     finally:
         if model is None:
             session.close()
@@ -217,6 +222,7 @@ class _Session:
                 "recording_seconds": round(sum(r.facts["seconds"] for r in recordings.values()), 2),
             },
             resolved=self.checkpoint.described(),
+            notes=distinct(Note(*n) for r in recordings.values() for n in r.facts.get("notes", ())),
             probes=self.shown.probes,
         )
 
@@ -283,7 +289,12 @@ class _Session:
         )
         items = make(job)
         seconds = time.monotonic() - started
-        facts = {"subject": _facts(model), "seconds": round(seconds, 3), **job.facts}
+        facts = {
+            "subject": _facts(model),
+            "notes": [[note.about, note.text] for note in model.notes],
+            "seconds": round(seconds, 3),
+            **job.facts,
+        }
         return store.Recording(items, facts)
 
 

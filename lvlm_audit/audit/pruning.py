@@ -203,6 +203,7 @@ class _Planner:
             export=export,
             export_refused=refused,
             note=note(self.settings.seed, self.search, self.wanted.measure),
+            notes=list(gathered.notes),
             provenance={
                 "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 "seed": self.settings.seed,

@@ -16,6 +16,7 @@ from lvlm_audit.audit.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.document import Audit, Finding, Subject
 from lvlm_audit.errors import ProbeError, TraceError
 from lvlm_audit.interventions.named import Skip
+from lvlm_audit.notes import Note
 from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.spec.evidence import Effects, Evidence
@@ -45,6 +46,7 @@ class Judged:
         others: what was recorded through other lenses.
         probes: as asked.
         provenance: how it was made.
+        notes: what of the input was left out, or used otherwise.
         seed: of the resampling.
     """
 
@@ -54,6 +56,7 @@ class Judged:
     others: Sequence[Evidence] = ()
     probes: Sequence[Probe] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[Note] = ()
     seed: int = 0
 
     def document(self, only: Collection[str] | None = None) -> Audit:
@@ -72,6 +75,7 @@ class Judged:
             others=self.others,
             probes=self.probes,
             provenance=self.provenance,
+            notes=self.notes,
             seed=self.seed,
         )
 
@@ -145,6 +149,7 @@ def audit_model(
             "probe_count": len(gathered.probes),
             **gathered.provenance,
         },
+        notes=gathered.notes,
         seed=settings.seed,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from lvlm_audit.document.skips import SkipReading
 from lvlm_audit.document.stages import LayerSummary, StageReading
 from lvlm_audit.document.uses import Uses
 from lvlm_audit.errors import DocumentError
+from lvlm_audit.notes import Note
 
 SCHEMA = "lvlm_audit/audit"
 SCHEMA_VERSION = 1
@@ -88,6 +89,8 @@ class Audit(Saved):
     """None where no word of the answers is labelled right or wrong."""
     corrections: CorrectionsReading | None = None
     """None where no word is labelled right or wrong, or no intervention was tried."""
+    notes: list[Note] = field(default_factory=list)
+    """What of the user's input was left out, or used otherwise than it was given."""
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lvlm_audit.document.findings import Bound, Severity
 from lvlm_audit.document.saved import Saved
+from lvlm_audit.notes import Note
 
 CALIBRATION_SCHEMA = "lvlm_audit/calibration"
 CALIBRATION_VERSION = 1
@@ -58,5 +59,7 @@ class Calibration(Saved):
     note: str
     """How the figures were made."""
     provenance: dict[str, Any]
+    notes: list[Note] = field(default_factory=list)
+    """What of the user's input was left out, or used otherwise than it was given."""
     schema: str = CALIBRATION_SCHEMA
     schema_version: int = CALIBRATION_VERSION

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lvlm_audit.document.saved import Saved
+from lvlm_audit.notes import Note
 
 PRUNING_SCHEMA = "lvlm_audit/pruning"
 PRUNING_VERSION = 1
@@ -142,5 +143,7 @@ class PruningPlan(Saved):
     provenance: dict[str, Any]
     export_refused: str = ""
     """Why the checkpoint that was asked for was not written; else empty."""
+    notes: list[Note] = field(default_factory=list)
+    """What of the user's input was left out, or used otherwise than it was given."""
     schema: str = PRUNING_SCHEMA
     schema_version: int = PRUNING_VERSION

@@ -32,6 +32,7 @@ def diagnose(hooked: HookedModel) -> tuple[tuple[str, str], ...]:
         ("processor", _processor(hooked)),
         ("image tokens", _image_tokens(hooked)),
         ("image", "no image was shown" if hooked.images is None else str(hooked.images)),
+        *((note.about, note.text) for note in hooked.notes),
     )
 
 

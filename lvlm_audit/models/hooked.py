@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +27,7 @@ from lvlm_audit.models.images import ImagePlaces, find_images
 from lvlm_audit.models.proof import Proof, prove
 from lvlm_audit.models.structure import check_generates
 from lvlm_audit.models.tokens import end_ids, image_feature_id, image_token_ids, start_id
+from lvlm_audit.notes import Note
 from lvlm_audit.probes.probe import ImageSource, Probe
 
 _SAMPLE_SIDE = 64
@@ -60,12 +61,15 @@ class HookedModel:
         *,
         name: str | None = None,
         sample: Probe | None = None,
+        notes: Iterable[Note] = (),
     ) -> None:
         # torch.compile() wraps a model; the one inside is what generates.
         self.model = model = getattr(model, "_orig_mod", model)
         self.processor = processor
         self.tokenizer = tokenizer_of(processor)
         self.name = name or getattr(model, "name_or_path", "") or type(model).__name__
+        self.notes: tuple[Note, ...] = tuple(notes)
+        """What of the checkpoint is not used, or used otherwise than it was given."""
         self._sample = sample
         # Each part for itself: a frozen tower may be in evaluation mode while the rest trains.
         self._training = [(module, module.training) for module in model.modules()]

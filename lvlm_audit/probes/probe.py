@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvlm_audit.errors import ProbeError
+from lvlm_audit.notes import Note
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -166,3 +167,15 @@ class Probe:
             answer=answer,
             tensors=dict(tensors),
         )
+
+
+class Probes(list[Probe]):
+    """A probe set that was read: a list of probes, and what reading left out.
+
+    Attributes:
+        notes: what of the source is not asked, or asked otherwise than it stands there.
+    """
+
+    def __init__(self, probes: Iterable[Probe] = (), notes: Iterable[Note] = ()) -> None:
+        super().__init__(probes)
+        self.notes: tuple[Note, ...] = tuple(notes)

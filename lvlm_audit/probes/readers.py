@@ -8,13 +8,15 @@ Nothing is kept of an image but its path and its digest.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lvlm_audit.errors import ProbeError
-from lvlm_audit.probes.drafts import finish
+from lvlm_audit.notes import distinct
+from lvlm_audit.probes.drafts import Draft, finish
 from lvlm_audit.probes.formats import folder
 from lvlm_audit.probes.formats.detect import PROBE_FORMATS, READERS, ProbeFormat, detect
-from lvlm_audit.probes.probe import Probe
+from lvlm_audit.probes.probe import Probes
 from lvlm_audit.probes.source import Source
 
 
@@ -24,7 +26,7 @@ def read_probes(
     prompt: str | None = None,
     format: ProbeFormat = "auto",
     images: str | Path | None = None,
-) -> list[Probe]:
+) -> Probes:
     """Reads a probe set from a folder of images, from a `.jsonl` file or from a benchmark's file.
 
     A **folder** is searched with its subfolders for files named like images (`IMAGE_SUFFIXES`);
@@ -55,7 +57,7 @@ def read_probes(
         images: the folder that a file's image paths are relative to; None: the file's own.
 
     Returns:
-        The probes in the order of the files or lines; at least one.
+        The probes in the order of the files or lines, at least one; `.notes` says what was left out.
 
     Raises:
         ProbeError: nothing there, nothing in it, or something in it that cannot be asked. The
@@ -75,7 +77,7 @@ def read_probes(
                 f"{source.where} is a folder of images, which has no probe file, so {given} means nothing "
                 f"here. Name the file, or leave that out."
             )
-        return finish(folder.drafts(source), source.hint)
+        return _read(source, folder.drafts)
     if not os.path.exists(path):
         raise ProbeError(
             f"no probes at {source.where}: there is no such file or folder. Check the path; it may be a "
@@ -89,4 +91,9 @@ def read_probes(
             f"read_probes(..., images=...)."
         )
     reader = READERS[detect(source) if format == "auto" else format]
-    return finish(reader(source), source.hint)
+    return _read(source, reader)
+
+
+def _read(source: Source, reader: Callable[[Source], Iterable[Draft]]) -> Probes:
+    probes = finish(reader(source), source.hint)
+    return Probes(probes, distinct(source.notes))

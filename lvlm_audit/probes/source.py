@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from lvlm_audit.notes import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +16,13 @@ class Source:
         path: the file or folder.
         prompt: one question for whatever has none of its own.
         images: the folder that image paths are relative to; None: the file's own.
+        notes: what readers leave out, or use otherwise than it stands there; they add to it.
     """
 
     path: Path
     prompt: str | None = None
     images: Path | None = None
+    notes: list[Note] = field(default_factory=list, compare=False)
 
     @property
     def where(self) -> str:

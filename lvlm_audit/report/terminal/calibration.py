@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lvlm_audit.document import Calibration, Floor
+from lvlm_audit.report.terminal import notes
 from lvlm_audit.report.words import MISSING, amount, clip, is_share, number, token, visible
 
 
@@ -28,6 +29,7 @@ def show(calibration: Calibration, console: Console) -> None:
     for one in calibration.floors:
         if one.inside:
             console.print(Text(_warning(one), style="yellow"), highlight=False)
+    notes.show(calibration.notes, console)
     console.print(Text(_one(calibration.note, 600), style="dim"), highlight=False)
 
 

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lvlm_audit.document import Loss, PruningPlan
+from lvlm_audit.report.terminal import notes
 from lvlm_audit.report.words import MISSING, amount, clip, number, prose, ranges, share, visible
 
 _ANSWERS = 4
@@ -62,6 +63,7 @@ def show(plan: PruningPlan, console: Console) -> None:
         console.print(
             Text(f"not exported: {prose(plan.export_refused)}", style="bold red"), highlight=False
         )
+    notes.show(plan.notes, console)
     console.print(Text(prose(plan.note), style="dim"), highlight=False)
 
 
