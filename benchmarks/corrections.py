@@ -16,7 +16,6 @@ import numpy as np
 
 from benchmarks.markdown import rendered
 from lvlm_audit import HookedModel, Probe, __version__, find_stages, load, record
-from lvlm_audit.audit.corrections import anew, corrections_reading
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.demo.assemble import demo_folder
 from lvlm_audit.document import CorrectionsReading, Interval, WordShare
@@ -30,6 +29,7 @@ from lvlm_audit.models.identity import fingerprint as model_fingerprint
 from lvlm_audit.probes.bundled import demo_probes
 from lvlm_audit.probes.controlled import text_questions
 from lvlm_audit.probes.fingerprint import fingerprint
+from lvlm_audit.readings.corrections import anew, corrections_reading
 from lvlm_audit.stages import Stages
 from lvlm_audit.traces import store
 from lvlm_audit.traces.redecoded import Redecoded

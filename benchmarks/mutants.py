@@ -97,7 +97,7 @@ MUTANTS = (
     ),
     Mutant(
         "inconclusive taken for a pass",
-        "lvlm_audit/audit/conclude.py",
+        "lvlm_audit/auditing/conclude.py",
         'return not finding.declared.get("allow_inconclusive", False)',
         "return False",
         "tests/spec/test_judge.py",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from lvlm_audit.audit.run import run as run
+    from lvlm_audit.auditing.run import run as run
     from lvlm_audit.document import Audit as Audit
     from lvlm_audit.document import Finding as Finding
     from lvlm_audit.document import Severity as Severity
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from lvlm_audit.traces.trace import Trace as Trace
 
 _HOMES = {
-    "audit.run": ("run",),
+    "auditing.run": ("run",),
     "document": ("Audit", "Finding", "Severity", "Stage", "Verdict"),
     "errors": ("LvlmAuditError",),
     "hallucination.metrics": ("hallucinated", "late_reversal"),

@@ -90,7 +90,7 @@ def test_calibrate_hands_its_options_over_and_writes_what_was_found(tmp_path, mo
         on_progress("recording", 1, 2)
         return Calibration("m", "raw", "p", "fresh probes", rounds, [], "A note.", {})
 
-    monkeypatch.setattr("lvlm_audit.audit.calibrate.calibrate", calibrate)
+    monkeypatch.setattr("lvlm_audit.auditing.calibrate.calibrate", calibrate)
     file = tmp_path / "floor.json"
     options = ["--rounds", "3", "--lens", "raw", "--dtype", "float32", "--max-new-tokens", "7"]
     assert main(["calibrate", "m", *options, "--json", str(file)]) == 0

@@ -47,10 +47,10 @@ def test_the_plugin_and_the_command_line_start_light():
 def test_checks_audits_and_reports_work_without_torch():
     code = (
         "import lvlm_audit as a; a.suite(); a.suite('paper'); a.run; a.render; a.Trace; a.read_probes;"
-        "a.find_stages; import lvlm_audit.audit.gather, lvlm_audit.compare, lvlm_audit.traces.store;"
+        "a.find_stages; import lvlm_audit.auditing.gather, lvlm_audit.comparing, lvlm_audit.traces.store;"
         "import lvlm_audit.pytest_plugin.collection, lvlm_audit.pytest_plugin.xdist;"
-        "import lvlm_audit.hallucination.labels, lvlm_audit.audit.pruning, lvlm_audit.compression.sleb;"
-        "import lvlm_audit.report.terminal.pruning, lvlm_audit.audit.corrections;"
+        "import lvlm_audit.hallucination.labels, lvlm_audit.pruning.planning, lvlm_audit.compression.sleb;"
+        "import lvlm_audit.report.terminal.pruning, lvlm_audit.readings.corrections;"
         "import lvlm_audit.metrics.premature"
     )
     assert loaded_by(code).isdisjoint({"torch", "transformers", "sklearn"})

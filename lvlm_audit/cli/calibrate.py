@@ -32,7 +32,7 @@ def execute(options: argparse.Namespace) -> int:
     """Prints a table."""
     from rich.console import Console
 
-    from lvlm_audit.audit.calibrate import calibrate
+    from lvlm_audit.auditing.calibrate import calibrate
     from lvlm_audit.report.terminal.calibration import show
     from lvlm_audit.spec.suite import load_family, suite
     from lvlm_audit.writing import check_writable

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lvlm_audit.audit.plan import Settings
+    from lvlm_audit.auditing.plan import Settings
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 else:
@@ -47,7 +47,7 @@ def add_asking(parser: argparse.ArgumentParser) -> None:
 
 def settings(options: argparse.Namespace, **more: Any) -> Settings:
     """Of a command that has both kinds of options and a seed."""
-    from lvlm_audit.audit.plan import Settings
+    from lvlm_audit.auditing.plan import Settings
 
     return Settings(
         **opening(options),

@@ -42,7 +42,7 @@ def execute(options: argparse.Namespace) -> int:
     """Prints the plan."""
     from rich.console import Console
 
-    from lvlm_audit.audit.pruning import Wanted, plan_pruning
+    from lvlm_audit.pruning.planning import Wanted, plan_pruning
     from lvlm_audit.report.html import write
     from lvlm_audit.report.terminal.pruning import show
     from lvlm_audit.writing import check_writable

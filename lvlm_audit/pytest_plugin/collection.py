@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lvlm_audit.audit.conclude import decides
+from lvlm_audit.auditing.conclude import decides
 from lvlm_audit.document import Finding, Severity, Verdict
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.pytest_plugin.session import SESSION

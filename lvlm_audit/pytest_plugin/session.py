@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lvlm_audit.audit.modes import choose
-from lvlm_audit.audit.plan import Settings
-from lvlm_audit.audit.run import Judged, audit_model
+from lvlm_audit.auditing.modes import choose
+from lvlm_audit.auditing.plan import Settings
+from lvlm_audit.auditing.run import Judged, audit_model
 from lvlm_audit.document import Audit, Finding
 from lvlm_audit.errors import LvlmAuditError, UsageError
 from lvlm_audit.pytest_plugin.progress import Reporter
@@ -189,7 +189,7 @@ class AuditSession:
         assert self._judged is not None
         audit = self._judged.document(self._seen)
         if self._baseline is not None:
-            from lvlm_audit.compare import compare
+            from lvlm_audit.comparing import compare
 
             audit = dataclasses.replace(
                 audit, comparison=compare(audit, self._baseline, seed=self._judged.seed)

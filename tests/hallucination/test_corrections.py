@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvlm_audit.audit.corrections import Anew, anew, corrections_reading
 from lvlm_audit.document import CorrectionsReading
 from lvlm_audit.document.plain import build, plain
 from lvlm_audit.hallucination.corrections import (
@@ -21,6 +20,7 @@ from lvlm_audit.hallucination.corrections import (
     net,
 )
 from lvlm_audit.hallucination.labels import label_answers
+from lvlm_audit.readings.corrections import Anew, anew, corrections_reading
 from lvlm_audit.traces.redecoded import Redecoded
 from lvlm_audit.traces.trace import Asked, Trace
 from tests.hallucination.answers import said

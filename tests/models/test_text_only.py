@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from lvlm_audit import record
-from lvlm_audit.audit.calibrate import calibrate
-from lvlm_audit.audit.gather import without_eyes
-from lvlm_audit.audit.plan import Settings
-from lvlm_audit.audit.run import audit_model
+from lvlm_audit.auditing.calibrate import calibrate
+from lvlm_audit.auditing.gather import without_eyes
+from lvlm_audit.auditing.plan import Settings
+from lvlm_audit.auditing.run import audit_model
 from lvlm_audit.errors import ModelNotFound, UnsupportedModel, UsageError
 from lvlm_audit.models.aliases import resolve
 from lvlm_audit.models.opening import load

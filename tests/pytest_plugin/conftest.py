@@ -9,12 +9,12 @@ import pytest
 import scipy.special  # noqa: F401
 
 # Imported here, so that runs inside this process find them loaded and leave them so.
-import lvlm_audit.audit.run
+import lvlm_audit.auditing.run
 import lvlm_audit.pytest_plugin.collection
 import lvlm_audit.report.html
 import lvlm_audit.report.terminal.summary  # noqa: F401
-from lvlm_audit.audit import gather
-from lvlm_audit.audit.plan import Need
+from lvlm_audit.auditing import gather
+from lvlm_audit.auditing.plan import Need
 from lvlm_audit.traces import store
 from tests.pytest_plugin.lab import STATES, Lab, pictures
 

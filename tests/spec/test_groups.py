@@ -150,7 +150,7 @@ class TestBaseline:
 
     def test_a_trace_and_its_document_have_the_same_reversals(self):
         """What is read back of a document is what the metric says of the trace that it was made of."""
-        from lvlm_audit.audit.readings import probe_readings
+        from lvlm_audit.readings.answers import probe_readings
 
         for traces in (answers([False], [True]), answers([False], [False])):
             (reading,) = probe_readings(Evidence("normed", traces), [])

@@ -1,0 +1,363 @@
+"""Gathering evidence: out of the store where it was recorded before, else by asking the model.
+
+The model is opened only when something has to be recorded; nothing here imports torch before that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from lvlm_audit import __version__
+from lvlm_audit.auditing.plan import STATES, Kind, Need, Progress, Settings
+from lvlm_audit.cache import cache_dir
+from lvlm_audit.errors import ProbeError, UsageError
+from lvlm_audit.models.aliases import Checkpoint, resolve
+from lvlm_audit.models.formats import takes_images
+from lvlm_audit.models.identity import fingerprint as model_fingerprint
+from lvlm_audit.models.identity import packages_of
+from lvlm_audit.notes import Note, distinct
+from lvlm_audit.probes.controlled import Shown, under_control
+from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
+from lvlm_audit.probes.probe import Probe, Probes
+from lvlm_audit.recordings.skip_sets import Formed, form
+from lvlm_audit.spec.evidence import Effects, Evidence
+from lvlm_audit.traces import store
+from lvlm_audit.traces.parts import Parts
+from lvlm_audit.traces.trace import NO_IMAGE, SCHEMA_VERSION, LensName, Trace
+
+if TYPE_CHECKING:
+    from lvlm_audit.models.hooked import HookedModel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """Evidence by lens, and what is known about how it was made."""
+
+    evidence: Mapping[LensName, Evidence]
+    subject: Mapping[str, Any]
+    """Facts about the model, as `describe` gives them."""
+    provenance: Mapping[str, Any]
+    resolved: str
+    """Hub id or folder name of the checkpoint."""
+    notes: tuple[Note, ...] = ()
+    """What opening the checkpoint and reading the probes left out, or used otherwise than given."""
+    probes: Sequence[Probe] = ()
+    """As they were asked: under a control, what was really shown."""
+
+
+def open_subject(settings: Settings) -> tuple[Checkpoint, bool]:
+    """Find the checkpoint without opening it.
+
+    Returns:
+        The checkpoint, and whether it is the demo model.
+
+    Raises:
+        ModelNotFound: no such model, or the demo model is not assembled.
+    """
+    from lvlm_audit.demo.assemble import PROVENANCE_FILE, demo_folder
+
+    is_demo = settings.model is None or settings.model == "demo"
+    name = str(demo_folder()) if is_demo else cast(str, settings.model)
+    checkpoint = resolve(name, revision=settings.revision, adapter=settings.adapter)
+    folder = checkpoint.folder
+    return checkpoint, is_demo or (folder is not None and (folder / PROVENANCE_FILE).is_file())
+
+
+def opened(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
+    """The checkpoint's model, opened as the settings say; torch is loaded here.
+
+    Raises:
+        LvlmAuditError: as `models.opening.load`.
+    """
+    from lvlm_audit.models.opening import load
+
+    return load(
+        checkpoint,
+        device=settings.device,
+        dtype=settings.dtype,
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
+def without_eyes(settings: Settings, checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint is a decoder that takes no images, so that prompts are asked without theirs.
+
+    Raises:
+        UsageError: the settings ask for what needs images.
+    """
+    if checkpoint.folder is None or takes_images(checkpoint.folder):
+        return False
+    wanted = {
+        f"--lvlm-control {settings.control}": settings.control not in (None, "text-only"),
+        "--lvlm-compare-llm": settings.compare_llm,
+        "--lvlm-answers reference": settings.answers == "reference",
+    }
+    for option, asked in wanted.items():
+        if asked:
+            raise UsageError(
+                f"{checkpoint.name!r} is a language model without image input: its prompts are asked without "
+                f"images, and {option} needs them. Drop it, or give a vision-language checkpoint."
+            )
+    return True
+
+
+def choose_probes(settings: Settings, is_demo: bool) -> Probes:
+    """The user's probes, or the bundled set that fits the model.
+
+    Raises:
+        ProbeError: a probe file that cannot be asked.
+    """
+    from lvlm_audit.probes.bundled import default_probes, demo_probes
+    from lvlm_audit.probes.readers import read_probes
+
+    if settings.probes is not None:
+        return read_probes(
+            settings.probes, format=settings.probe_format, images=settings.image_folder
+        )
+    return Probes(demo_probes() if is_demo else default_probes())
+
+
+def gather(
+    settings: Settings,
+    needs: Sequence[Need],
+    checkpoint: Checkpoint,
+    probes: Sequence[Probe],
+    *,
+    model: HookedModel | None = None,
+    on_progress: Progress | None = None,
+) -> Gathered:
+    """Provide every needed recording, reusing what the store holds.
+
+    Args:
+        settings: what was asked for.
+        needs: which recordings, each after those that it is made of.
+        checkpoint: of the model.
+        probes: what is asked.
+        model: the checkpoint opened already, which the caller closes; None: it is opened if something
+            has to be recorded, and closed.
+        on_progress: called with what is being done.
+
+    Raises:
+        LvlmAuditError: the model cannot be opened, read or recorded; the message says why.
+        ProbeError: reference answers are to be replayed, but probes have none.
+    """
+    if settings.answers == "reference":
+        _require_answers(probes)
+    shown = under_control(probes, settings.control)
+    told = on_progress or (lambda *_: None)
+    session = _Session(settings, checkpoint, shown, told, model)
+    read = probes.notes if isinstance(probes, Probes) else ()
+    try:
+        gathered = session.gather(needs)
+        return dataclasses.replace(gathered, notes=distinct((*gathered.notes, *read)))
+    finally:
+        if model is None:
+            session.close()
+
+
+def _require_answers(probes: Sequence[Probe]) -> None:
+    """All or none: leaving some out would audit another probe set than the one that was named."""
+    mute = [repr(probe.id) for probe in probes if not (probe.answer or "").strip()]
+    if mute:
+        more = f" and {len(mute) - 8} more" if len(mute) > 8 else ""
+        raise ProbeError(
+            f"--lvlm-answers reference replays each probe's answer, but {len(mute)} of {len(probes)} "
+            f"probes have none: {', '.join(mute[:8])}{more}. Give them an 'answer', or drop them."
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Session:
+    settings: Settings
+    checkpoint: Checkpoint
+    shown: Shown
+    on_progress: Progress
+    _model: HookedModel | None = field(default=None)
+    _reused: int = 0
+    _shared: dict[str, Any] = field(default_factory=dict)
+
+    def close(self) -> None:
+        if self._model is not None:
+            self._model.close()
+
+    def gather(self, needs: Sequence[Need]) -> Gathered:
+        from filelock import FileLock
+
+        if self.checkpoint.folder is None:
+            # Nothing of it lies here yet, so it has no content to be keyed by: fetch it first. A key
+            # made of its name would serve an old recording once the hub holds other weights.
+            self._opened()
+            self.checkpoint = self.checkpoint.located()
+        identity = self._identity()
+        traces_folder = cache_dir() / "traces"
+        traces_folder.mkdir(parents=True, exist_ok=True)
+        recordings: dict[Need, store.Recording] = {}
+        # Under xdist several workers want the same recording: the first makes it, the rest read it.
+        with FileLock(traces_folder / f"{store.key(identity)[:32]}.lock"):
+            for need in needs:
+                formed = self._formed(need, recordings)
+                folder = traces_folder / store.key({**identity, **_named(need, formed)})
+                if store.exists(folder):
+                    recordings[need] = store.load(folder)
+                    self._reused += 1
+                else:
+                    parts = Parts(traces_folder / "parts" / self._parts_key(identity, need))
+                    recordings[need] = self._record(need, formed, recordings, parts)
+                    store.save(folder, recordings[need])
+                    parts.discard()
+        lenses = dict.fromkeys(n.lens for n in needs)
+        evidence = {lens: _evidence(lens, recordings) for lens in lenses}
+        facts = recordings[needs[0]].facts
+        return Gathered(
+            evidence=evidence,
+            subject=facts["subject"],
+            provenance={
+                **identity,
+                "traces_reused": self._reused == len(needs),
+                "recording_seconds": round(sum(r.facts["seconds"] for r in recordings.values()), 2),
+            },
+            resolved=self.checkpoint.described(),
+            notes=distinct(Note(*n) for r in recordings.values() for n in r.facts.get("notes", ())),
+            probes=self.shown.probes,
+        )
+
+    def _formed(self, need: Need, done: Mapping[Need, store.Recording]) -> Formed | None:
+        """Of effects, which blocks are skipped: located on the answers, which were recorded before."""
+        if need.skip is None:
+            return None
+        traces = [t for t in done[Need(need.lens, "answers")].items if isinstance(t, Trace)]
+        return form(need.skip, traces, seed=self.settings.seed)
+
+    def _parts_key(self, identity: Mapping[str, Any], need: Need) -> str:
+        """Of everything but the probe set: a part belongs to its own probe, whatever the others are."""
+        rest = {name: value for name, value in identity.items() if name != "probes"}
+        return store.key({**rest, **_named(need)})
+
+    def _identity(self) -> dict[str, Any]:
+        """Everything that determines the recordings; their content key."""
+        s = self.settings
+        return {
+            "lvlm_audit": __version__,
+            "torch": _version("torch"),
+            "transformers": _version("transformers"),
+            "trace_schema": SCHEMA_VERSION,
+            "model": model_fingerprint(self.checkpoint),
+            "probes": probes_fingerprint(self.shown.probes),
+            # The probes hold what is shown, but not what it is compared with.
+            "control": s.control,
+            "device": s.device,
+            "dtype": s.dtype,
+            "max_new_tokens": s.max_new_tokens,
+            "batch_size": s.batch_size,
+            "trust_remote_code": s.trust_remote_code,
+            "answers": s.answers,
+            **{package: _version(package) for package in packages_of(self.checkpoint)},
+        }
+
+    def _opened(self) -> HookedModel:
+        if self._model is None:
+            self.on_progress("opening the model", 0, 0)
+            self._model = opened(self.settings, self.checkpoint)
+        return self._model
+
+    def _record(
+        self,
+        need: Need,
+        formed: Formed | None,
+        done: Mapping[Need, store.Recording],
+        parts: Parts,
+    ) -> store.Recording:
+        from lvlm_audit.recordings.making import Job, make
+
+        model = self._opened()
+        started = time.monotonic()
+        job = Job(
+            model,
+            self.shown,
+            self.settings,
+            need,
+            done,
+            self.on_progress,
+            parts,
+            formed,
+            self._shared,
+        )
+        items = make(job)
+        seconds = time.monotonic() - started
+        facts = {
+            "subject": _facts(model),
+            "notes": [[note.about, note.text] for note in model.notes],
+            "seconds": round(seconds, 3),
+            **job.facts,
+        }
+        return store.Recording(items, facts)
+
+
+def _facts(model: HookedModel) -> dict[str, Any]:
+    """What the document says about the model."""
+    return {
+        "architecture": type(model.model).__name__,
+        "blocks": model.blocks,
+        "width": model.width,
+        "vocabulary": model.vocabulary,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": str(model.device),
+        "anatomy": {
+            "blocks": f"{model.anatomy.paths['blocks']} ({model.blocks})",
+            "final norm": model.anatomy.paths["norm"] or "none",
+            "head": model.anatomy.paths["head"] + (" (tied)" if model.anatomy.tied else ""),
+            "as read": model.anatomy.describe(),
+        },
+    }
+
+
+def _named(need: Need, formed: Formed | None = None) -> dict[str, Any]:
+    """A need as a part of the store's key. States are what they are before any lens reads them."""
+    lens = None if need.kind in STATES else need.lens
+    named = {**dataclasses.asdict(need), "lens": lens}
+    if formed is not None:
+        named["blocks"] = {image: list(blocks) for image, blocks in formed.blocks.items()}
+        named["reason"] = formed.reason
+    return named
+
+
+def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evidence:
+    def items(kind: Kind) -> Any:
+        found = recordings.get(Need(lens, kind))
+        return () if found is None else tuple(found.items)
+
+    pairs = items("answer pairs")
+    replays = recordings.get(Need(lens, "answer pairs"))
+    words = recordings.get(Need(lens, "image words"))
+    return Evidence(
+        lens,
+        items("answers"),
+        answer_pairs=tuple(p for p in pairs if p.condition != NO_IMAGE),
+        reference_pairs=items("reference pairs"),
+        no_image_pairs=tuple(p for p in pairs if p.condition == NO_IMAGE),
+        no_image_reason="" if replays is None else replays.facts.get("no_image_reason", ""),
+        image_words=items("image words"),
+        image_words_reason="" if words is None else words.facts.get("image_words_reason", ""),
+        text_answers=items("text answers"),
+        features=items("features"),
+        common_step=items("common step"),
+        feature_maps=items("feature maps"),
+        effects={
+            need.skip: Effects(tuple(cast(Any, found.items)), found.facts.get("reason", ""))
+            for need, found in recordings.items()
+            if need.lens == lens and need.skip is not None
+        },
+        redecoded=items("redecoded"),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,267 @@
+"""A whole audit: from a suite and settings, or from traces that exist already, to the document."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lvlm_audit.auditing.conclude import conclude, findings, selected
+from lvlm_audit.auditing.gather import choose_probes, gather, open_subject, without_eyes
+from lvlm_audit.auditing.modes import Mode, ScalingName, mode_name
+from lvlm_audit.auditing.plan import Progress, Settings, plan, with_paper_index
+from lvlm_audit.document import Audit, Finding, Subject
+from lvlm_audit.errors import ProbeError, TraceError
+from lvlm_audit.interventions.named import Skip
+from lvlm_audit.notes import Note
+from lvlm_audit.probes.controlled import EXPECTATIONS
+from lvlm_audit.probes.probe import Probe
+from lvlm_audit.readings.hallucination import labelled
+from lvlm_audit.readings.maps import feature_maps
+from lvlm_audit.spec.evidence import Effects, Evidence
+from lvlm_audit.spec.suite import Suite
+from lvlm_audit.traces.features import FeatureTrace
+from lvlm_audit.traces.image_words import ImageWords
+from lvlm_audit.traces.redecoded import Redecoded
+from lvlm_audit.traces.trace import DivergenceName, PairedTrace, Trace
+
+DEMO_NOTE = (
+    "The demo model was audited: a small LLaVA around SmolLM2-135M-Instruct (dequantised 4-bit) that "
+    "knows drawn scenes only. Name your own model with --lvlm-model."
+)
+BLIND_NOTE = (
+    "This checkpoint is a language model without image input: it could not be asked otherwise. "
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A judged family of checks, with the evidence behind it; a document can be made of any part.
+
+    Attributes:
+        findings: of all declared checks.
+        evidence: through the run's lens.
+        subject: whom was asked.
+        others: what was recorded through other lenses.
+        probes: as asked.
+        provenance: how it was made.
+        notes: what of the input was left out, or used otherwise.
+        seed: of the resampling.
+    """
+
+    findings: Sequence[Finding]
+    evidence: Evidence
+    subject: Subject
+    others: Sequence[Evidence] = ()
+    probes: Sequence[Probe] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[Note] = ()
+    seed: int = 0
+
+    def document(self, only: Collection[str] | None = None) -> Audit:
+        """The audit document.
+
+        Args:
+            only: names of the checks that count; verdicts are the family's all the same.
+
+        Raises:
+            TraceError: no eligible token in any answer.
+        """
+        return conclude(
+            self.findings if only is None else selected(self.findings, only),
+            self.evidence,
+            subject=self.subject,
+            others=self.others,
+            probes=self.probes,
+            provenance=self.provenance,
+            notes=self.notes,
+            seed=self.seed,
+        )
+
+
+def audit_model(
+    suite: Suite,
+    settings: Settings,
+    *,
+    baseline: Audit | None = None,
+    on_progress: Progress | None = None,
+) -> Judged:
+    """Audit a model: find it, record what the suite needs (or reuse it), and judge.
+
+    Args:
+        suite: the declared family of checks.
+        settings: model, probes and how to record.
+        baseline: an earlier audit, for the checks that are held against one.
+        on_progress: called while recording.
+
+    Raises:
+        LvlmAuditError: whatever stands in the way; the message says what to do.
+    """
+    checkpoint, is_demo = open_subject(settings)
+    blind = without_eyes(settings, checkpoint)
+    if blind:
+        settings = dataclasses.replace(settings, control="text-only")
+    probes = choose_probes(settings, is_demo)
+    if settings.redecode and not any(map(labelled, probes)):
+        raise ProbeError(
+            "--lvlm-redecode compares labelled words, but no probe's 'labels' say what is true. Give probes "
+            "an 'expected' answer, or lists of 'grounded' and 'hallucinated' words."
+        )
+    needs = plan(
+        suite.checks,
+        settings.lens,
+        compare_llm=settings.compare_llm,
+        labelled=settings.control is None and any(map(labelled, probes)),
+        redecode=settings.redecode,
+    )
+    needs = with_paper_index(needs, suite.checks, settings.mode)
+    gathered = gather(settings, needs, checkpoint, probes, on_progress=on_progress)
+    read = {
+        lens: dataclasses.replace(one, baseline=baseline) for lens, one in gathered.evidence.items()
+    }
+    evidence = read[settings.lens]
+    subject = Subject(
+        model=settings.model or "demo",
+        is_demo=is_demo,
+        resolved=gathered.resolved,
+        lens=settings.lens,
+        divergence=settings.divergence,
+        scaling=settings.scaling,
+        mode=mode_name(settings.mode),
+        note=" ".join(filter(None, (DEMO_NOTE if is_demo else "", given_note(evidence.traces)))),
+        answers=_answers(evidence.traces),
+        control=settings.control or "",
+        control_note=(BLIND_NOTE if blind else "")
+        + (EXPECTATIONS[settings.control] if settings.control else ""),
+        **gathered.subject,
+    )
+    return Judged(
+        findings=findings(suite, read, settings.lens, seed=settings.seed),
+        evidence=evidence,
+        subject=subject,
+        others=[e for lens, e in read.items() if lens != settings.lens],
+        probes=gathered.probes,
+        provenance={
+            "suite": suite.name,
+            "family": len(suite.checks),
+            "probe_source": settings.probes.name if settings.probes else "bundled",
+            "probe_count": len(gathered.probes),
+            **gathered.provenance,
+        },
+        notes=gathered.notes,
+        seed=settings.seed,
+    )
+
+
+def given_note(traces: Sequence[Trace]) -> str:
+    """What has to be known when answers were given, not generated; else nothing."""
+    given = [t for t in traces if t.given]
+    if not given:
+        return ""
+    chosen = sum(int((t.rank[:, -1] == 0).sum()) for t in given)
+    tokens = sum(t.tokens for t in given)
+    which = "The" if len(given) == len(traces) else f"{len(given)} of {len(traces)}"
+    return (
+        f'{which} answers were given and replayed, not generated by the model: read "emitted" as "given". '
+        f"A given token need not lead at the last state ({chosen} of {tokens} do: the model's own greedy "
+        f"choice after the same text), so no rise is certain, and a token that never forms is one that "
+        f"the model would not have said."
+    )
+
+
+def _answers(traces: Sequence[Trace]) -> str:
+    return "given" if any(t.given for t in traces) else "generated"
+
+
+def run(
+    suite: Suite,
+    traces: Sequence[Trace],
+    *,
+    answer_pairs: Sequence[PairedTrace] = (),
+    reference_pairs: Sequence[PairedTrace] = (),
+    features: Sequence[FeatureTrace] = (),
+    common_step: Sequence[FeatureTrace] = (),
+    no_image_pairs: Sequence[PairedTrace] = (),
+    text_answers: Sequence[Trace] = (),
+    effects: Mapping[Skip, Effects] | None = None,
+    redecoded: Sequence[Redecoded] = (),
+    baseline: Audit | None = None,
+    image_words: Sequence[ImageWords] = (),
+    model: str = "traces",
+    divergence: DivergenceName = "jsd",
+    scaling: ScalingName = "none",
+    seed: int = 0,
+) -> Audit:
+    """Audit traces that exist already; no model and no torch are needed.
+
+    Args:
+        suite: the declared family of checks.
+        traces: recorded answers, all through one lens.
+        answer_pairs: paired replays of the answers; without them image checks are not applicable.
+        reference_pairs: paired replays of reference answers.
+        features: states of answers (`record_features`); without them the feature level is not measured.
+        common_step: states of many images at one step (`record_common_step`).
+        no_image_pairs: paired replays of the answers without an image: the grounding curve.
+        text_answers: each distinct prompt, asked without an image: compared with the answers.
+        effects: of the skip sets that checks declare.
+        redecoded: labelled probes asked anew under other decodings (`interventions.redecoding`).
+        baseline: an earlier audit, for the checks that are held against one.
+        image_words: what the images' own positions say of the answers (`record_image_words`).
+        model: what the document calls the model.
+        divergence: what is read and shown between neighbouring states.
+        scaling: how the report's heat maps are scaled.
+        seed: of the resampling.
+
+    Raises:
+        TraceError: no trace, traces of several lenses or depths, a check that reads another lens, no
+            eligible token, or no paper_index where it is to be read.
+    """
+    lenses = {t.lens for t in traces}
+    depths = {t.blocks for t in traces}
+    if len(lenses) != 1 or len(depths) != 1:
+        raise TraceError(
+            f"an audit needs traces of one model read through one lens; these have lenses "
+            f"{sorted(lenses)} and {sorted(depths)} blocks."
+        )
+    (lens,), (blocks,) = lenses, depths
+    missing = [c.name for c in suite.checks if (c.lens or lens) != lens]
+    if missing:
+        raise TraceError(
+            f"checks {', '.join(missing)} read another lens than {lens!r}; record traces through it."
+        )
+    evidence = Evidence(
+        lens,
+        tuple(traces),
+        tuple(answer_pairs),
+        tuple(reference_pairs),
+        no_image_pairs=tuple(no_image_pairs),
+        text_answers=tuple(text_answers),
+        effects=effects or {},
+        redecoded=tuple(redecoded),
+        baseline=baseline,
+        image_words=tuple(image_words),
+        features=tuple(features),
+        common_step=tuple(common_step),
+        feature_maps=tuple(feature_maps(features, common_step)),
+    )
+    subject = Subject(
+        model=model,
+        is_demo=False,
+        resolved=model,
+        architecture="unknown (given as traces)",
+        blocks=blocks,
+        width=0,
+        vocabulary=0,
+        dtype="unknown",
+        device="unknown",
+        lens=lens,
+        divergence=divergence,
+        scaling=scaling,
+        mode=mode_name(Mode(lens, divergence, scaling)),
+        anatomy={},
+        note=given_note(traces),
+        answers=_answers(traces),
+    )
+    found = findings(suite, {lens: evidence}, lens, seed=seed)
+    return Judged(found, evidence, subject, seed=seed).document()

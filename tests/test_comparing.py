@@ -1,0 +1,134 @@
+"""One audit against another: paired by image."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import lvlm_audit
+from lvlm_audit import Check, Rise, Stage, Value, at_least, token_probability
+from lvlm_audit.comparing import compare
+from lvlm_audit.document import Audit
+from lvlm_audit.spec.suite import Suite
+from tests.synthetic import rising, trace
+
+END = Check(
+    "The emitted token ends probable.",
+    stage=Stage.WHOLE_ANSWER,
+    metric=token_probability,
+    property=Value(),
+    holds_for=at_least(0.5, of="mean"),
+    rationale="A test.",
+    name="end",
+)
+FORMS = Check(
+    "The answer forms.",
+    stage=Stage.RAPID_EVOLUTION,
+    metric=token_probability,
+    property=Rise(),
+    holds_for=at_least(0.5, of="images"),
+    rationale="A test.",
+    name="forms",
+)
+
+
+def audit(tops: dict[str, float], *checks: Check) -> Audit:
+    """An audit of images whose answers end at given probabilities."""
+    traces = [trace(rising(top=top), name=name) for name, top in tops.items()]
+    return lvlm_audit.run(Suite("test", checks or (END,)), traces, model="m")
+
+
+def six(shift: float, names: str = "abcdef") -> dict[str, float]:
+    return {n: 0.5 + i / 64 + shift for i, n in enumerate(names)}
+
+
+def test_differences_are_paired_by_image():
+    (one,) = compare(audit(six(0.25)), audit(six(0.0))).differences
+    assert one.check == "end"
+    # Every image gained exactly 0.25: paired, the interval has no width, whatever the images' spread.
+    assert one.difference == pytest.approx(0.25)
+    assert (one.interval.low, one.interval.high) == (pytest.approx(0.25), pytest.approx(0.25))
+    assert one.interval.method == "cluster bootstrap and t"
+    assert not one.interval.adjusted
+    assert (one.n, one.note) == (6, "")
+    assert one.observed - one.baseline == pytest.approx(0.25)
+
+
+def test_the_difference_by_hand():
+    now = {"a": 0.5, "b": 0.75, "c": 0.625, "d": 1.0, "e": 0.5}
+    then = {"a": 0.5, "b": 0.5, "c": 0.75, "d": 0.5, "e": 0.625}
+    (one,) = compare(audit(now), audit(then)).differences
+    assert one.difference == pytest.approx((0 + 0.25 - 0.125 + 0.5 - 0.125) / 5)
+    assert one.interval.low < one.difference < one.interval.high
+
+
+def test_an_audit_does_not_differ_from_itself():
+    same = audit(six(0.0), END, FORMS)
+    for one in compare(same, same).differences:
+        assert one.difference == one.interval.low == one.interval.high == 0
+
+
+def test_only_images_that_both_asked_are_paired():
+    now = audit({**six(0.25), "x": 1.0, "y": 1.0})
+    then = audit({**six(0.0), "z": 0.3})
+    (one,) = compare(now, then).differences
+    assert one.n == 6
+    assert one.difference == pytest.approx(0.25)
+
+
+def test_no_common_image_and_too_few():
+    (one,) = compare(audit(six(0.0)), audit(six(0.0, "uvwxyz"))).differences
+    assert (one.difference, one.interval, one.n, one.note) == (None, None, 0, "no image in common")
+    few = dict(list(six(0.0).items())[:4])
+    (one,) = compare(audit(few), audit(six(0.25))).differences
+    assert one.difference == pytest.approx(-0.25)
+    assert (one.interval, one.n) == (None, 4)
+    assert "too few images in common for an interval" in one.note
+
+
+def test_a_check_that_the_baseline_lacks():
+    ends, forms = compare(audit(six(0.0), END, FORMS), audit(six(0.0), END)).differences
+    assert ends.difference == 0
+    assert (forms.difference, forms.n, forms.note) == (None, 0, "not in the baseline")
+
+
+def test_another_declaration_is_noted():
+    other = dataclasses.replace(END, holds_for=at_least(0.4, of="mean"))
+    (one,) = compare(audit(six(0.0)), audit(six(0.0), other)).differences
+    assert one.note == "declared differently in the baseline"
+
+
+def test_given_answers_against_generated_ones_are_noted():
+    then = audit({f"p{i}": 0.9 for i in range(6)})
+    given = dataclasses.replace(then, subject=dataclasses.replace(then.subject, answers="given"))
+    assert "The answers were given here and generated there" in compare(given, then).note
+    assert "answers" not in compare(then, then).note
+
+
+def test_other_conditions_are_noted():
+    one, other = audit({"a": 0.9}), audit({"a": 0.8})
+    subject = dataclasses.replace(other.subject, control="swapped-image", divergence="paper_index")
+    other = dataclasses.replace(
+        other, subject=subject, provenance={**other.provenance, "max_new_tokens": 8}
+    )
+    one = dataclasses.replace(one, provenance={**one.provenance, "max_new_tokens": 12})
+    note = compare(one, other).note
+    assert "Control: none here, swapped-image there." in note
+    assert "Divergence: jsd here, paper_index there." in note
+    assert "Longest answer: 12 here, 8 there." in note
+    assert "there." not in compare(one, one).note
+
+
+def test_another_lens_is_noted():
+    then = audit(six(0.0))
+    raw = dataclasses.replace(then, subject=dataclasses.replace(then.subject, lens="raw"))
+    assert "The lenses differ (normed here, raw there)" in compare(then, raw).note
+    assert "differ (" not in compare(then, then).note
+
+
+def test_who_the_baseline_was():
+    then = audit(six(0.0))
+    found = compare(then, then)
+    assert (found.baseline_model, found.baseline_created) == ("m", then.provenance["created"])
+    assert "they change no verdict" in found.note
