@@ -23,18 +23,20 @@ from lvlm_audit.auditing.gather import (
     open_subject,
     without_eyes,
 )
-from lvlm_audit.auditing.plan import Progress, Settings, plan, with_paper_index
+from lvlm_audit.auditing.plan import Progress, plan, with_paper_index
 from lvlm_audit.document import Bound, Calibration, Floor, rounded
 from lvlm_audit.errors import CheckError, UsageError
 from lvlm_audit.notes import distinct
 from lvlm_audit.probes.bundled import demo_probes
 from lvlm_audit.probes.controlled import BY_PROMPT, under_control
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.reading import LensName
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.check import Check
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.judge import observe
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.statistics import MIN_IMAGES
-from lvlm_audit.traces.trace import LensName
 
 FRESH_ROUNDS, HALVES_ROUNDS = 4, 100
 """Unless told: a fresh round records a whole probe set, a pair of halves records nothing."""
@@ -96,7 +98,7 @@ def calibrate(
     usual = FRESH_ROUNDS if method == "fresh probes" else HALVES_ROUNDS
     count = usual if rounds is None else rounds
     if count < 2:
-        raise UsageError(f"--rounds {count} shows no difference; give at least 2.")
+        raise UsageError(f"{spelled('rounds')} {count} shows no difference; give at least 2.")
     # Only checks are measured: no report is made that would show the states.
     needs = plan(suite.checks, settings.lens, states=False)
     needs = with_paper_index(needs, suite.checks, settings.mode)

@@ -21,11 +21,11 @@ from lvlm_audit.readings.grounding import grounding_reading
 from lvlm_audit.readings.hallucination import hallucination_reading
 from lvlm_audit.readings.last_transition import last_transition
 from lvlm_audit.readings.uses import uses
+from lvlm_audit.settings.reading import DivergenceName, LensName
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.judge import judge, observe
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.stages import find_stages
-from lvlm_audit.traces.trace import DivergenceName, LensName
 
 
 def findings(

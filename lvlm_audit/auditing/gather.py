@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from lvlm_audit import __version__
-from lvlm_audit.auditing.plan import STATES, Kind, Need, Progress, Settings
+from lvlm_audit.auditing.plan import STATES, Kind, Need, Progress
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.errors import ProbeError, UsageError
 from lvlm_audit.models.aliases import Checkpoint, resolve
@@ -25,10 +25,13 @@ from lvlm_audit.probes.controlled import Shown, under_control
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
 from lvlm_audit.probes.probe import Probe, Probes
 from lvlm_audit.recordings.skip_sets import Formed, form
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.reading import LensName
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.evidence import Effects, Evidence
 from lvlm_audit.traces import store
 from lvlm_audit.traces.parts import Parts
-from lvlm_audit.traces.trace import NO_IMAGE, SCHEMA_VERSION, LensName, Trace
+from lvlm_audit.traces.trace import NO_IMAGE, SCHEMA_VERSION, Trace
 
 if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel
@@ -93,9 +96,9 @@ def without_eyes(settings: Settings, checkpoint: Checkpoint) -> bool:
     if checkpoint.folder is None or takes_images(checkpoint.folder):
         return False
     wanted = {
-        f"--lvlm-control {settings.control}": settings.control not in (None, "text-only"),
-        "--lvlm-compare-llm": settings.compare_llm,
-        "--lvlm-answers reference": settings.answers == "reference",
+        spelled("control", settings.control): settings.control not in (None, "text-only"),
+        spelled("compare_llm"): settings.compare_llm,
+        spelled("answers", "reference"): settings.answers == "reference",
     }
     for option, asked in wanted.items():
         if asked:
@@ -166,7 +169,7 @@ def _require_answers(probes: Sequence[Probe]) -> None:
     if mute:
         more = f" and {len(mute) - 8} more" if len(mute) > 8 else ""
         raise ProbeError(
-            f"--lvlm-answers reference replays each probe's answer, but {len(mute)} of {len(probes)} "
+            f"{spelled('answers', 'reference')} replays each probe's answer, but {len(mute)} of {len(probes)} "
             f"probes have none: {', '.join(mute[:8])}{more}. Give them an 'answer', or drop them."
         )
 

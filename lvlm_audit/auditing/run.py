@@ -9,8 +9,7 @@ from typing import Any
 
 from lvlm_audit.auditing.conclude import conclude, findings, selected
 from lvlm_audit.auditing.gather import choose_probes, gather, open_subject, without_eyes
-from lvlm_audit.auditing.modes import Mode, ScalingName, mode_name
-from lvlm_audit.auditing.plan import Progress, Settings, plan, with_paper_index
+from lvlm_audit.auditing.plan import Progress, plan, with_paper_index
 from lvlm_audit.document import Audit, Finding, Subject
 from lvlm_audit.errors import ProbeError, TraceError
 from lvlm_audit.interventions.named import Skip
@@ -19,17 +18,25 @@ from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.hallucination import labelled
 from lvlm_audit.readings.maps import feature_maps
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.reading import DivergenceName, Mode, ScalingName, mode_name
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.evidence import Effects, Evidence
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.features import FeatureTrace
 from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.redecoded import Redecoded
-from lvlm_audit.traces.trace import DivergenceName, PairedTrace, Trace
+from lvlm_audit.traces.trace import PairedTrace, Trace
 
-DEMO_NOTE = (
-    "The demo model was audited: a small LLaVA around SmolLM2-135M-Instruct (dequantised 4-bit) that "
-    "knows drawn scenes only. Name your own model with --lvlm-model."
-)
+
+def demo_note() -> str:
+    """What has to be known of an audit of the demo model."""
+    return (
+        "The demo model was audited: a small LLaVA around SmolLM2-135M-Instruct (dequantised 4-bit) that "
+        f"knows drawn scenes only. Name your own model with {spelled('model')}."
+    )
+
+
 BLIND_NOTE = (
     "This checkpoint is a language model without image input: it could not be asked otherwise. "
 )
@@ -105,8 +112,8 @@ def audit_model(
     probes = choose_probes(settings, is_demo)
     if settings.redecode and not any(map(labelled, probes)):
         raise ProbeError(
-            "--lvlm-redecode compares labelled words, but no probe's 'labels' say what is true. Give probes "
-            "an 'expected' answer, or lists of 'grounded' and 'hallucinated' words."
+            f"{spelled('redecode')} compares labelled words, but no probe's 'labels' say what is true. Give "
+            "probes an 'expected' answer, or lists of 'grounded' and 'hallucinated' words."
         )
     needs = plan(
         suite.checks,
@@ -129,7 +136,7 @@ def audit_model(
         divergence=settings.divergence,
         scaling=settings.scaling,
         mode=mode_name(settings.mode),
-        note=" ".join(filter(None, (DEMO_NOTE if is_demo else "", given_note(evidence.traces)))),
+        note=" ".join(filter(None, (demo_note() if is_demo else "", given_note(evidence.traces)))),
         answers=_answers(evidence.traces),
         control=settings.control or "",
         control_note=(BLIND_NOTE if blind else "")

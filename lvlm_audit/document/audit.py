@@ -24,6 +24,7 @@ from lvlm_audit.document.stages import LayerSummary, StageReading
 from lvlm_audit.document.uses import Uses
 from lvlm_audit.errors import DocumentError
 from lvlm_audit.notes import Note
+from lvlm_audit.settings.spelling import spelled
 
 SCHEMA = "lvlm_audit/audit"
 SCHEMA_VERSION = 1
@@ -109,7 +110,7 @@ class Audit(Saved):
             raise DocumentError(
                 f"{name} is not an audit document: its schema is "
                 f"{data.get('schema') if isinstance(data, dict) else None!r}, not {SCHEMA!r}. "
-                f"Write one with --lvlm-json."
+                f"Write one with {spelled('json')}."
             )
         version = data.get("schema_version")
         if version != SCHEMA_VERSION:

@@ -15,9 +15,11 @@ from lvlm_audit.errors import ProbeError
 from lvlm_audit.notes import distinct
 from lvlm_audit.probes.drafts import Draft, finish
 from lvlm_audit.probes.formats import folder
-from lvlm_audit.probes.formats.detect import PROBE_FORMATS, READERS, ProbeFormat, detect
+from lvlm_audit.probes.formats.detect import READERS, detect
 from lvlm_audit.probes.probe import Probes
 from lvlm_audit.probes.source import Source
+from lvlm_audit.settings.audit import PROBE_FORMATS, ProbeFormat
+from lvlm_audit.settings.spelling import spelled
 
 
 def read_probes(
@@ -87,8 +89,8 @@ def read_probes(
         raise ProbeError(f"{source.where} is not a regular file. Copy the probes to one.")
     if source.images is not None and not source.images.is_dir():
         raise ProbeError(
-            f"no images at {str(source.images)!r}: there is no such folder. Check --lvlm-image-folder, or "
-            f"read_probes(..., images=...)."
+            f"no images at {str(source.images)!r}: there is no such folder. Check {spelled('image_folder')}, "
+            f"or read_probes(..., images=...)."
         )
     reader = READERS[detect(source) if format == "auto" else format]
     return _read(source, reader)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lvlm_audit.document import DecoderComparison, SideDifference, rounded
 from lvlm_audit.readings.answers import interval_of, layer_summaries, stage_reading
+from lvlm_audit.settings.reading import DivergenceName
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.stages import (
     INCONCLUSIVE,
@@ -19,7 +20,7 @@ from lvlm_audit.stages import (
     find_stages,
 )
 from lvlm_audit.statistics import MIN_IMAGES, bootstrap_difference, median_over_images
-from lvlm_audit.traces.trace import DivergenceName, Trace
+from lvlm_audit.traces.trace import Trace
 
 CONFIDENCE = 0.95
 CURVES = (

@@ -28,6 +28,7 @@ from lvlm_audit.hallucination.signals import BASELINE, Signal, TokenEvidence, si
 from lvlm_audit.probes.labels import read_truth
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.answers import interval_of, text_of
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.statistics import Spread, cluster_mean
 from lvlm_audit.traces.trace import Trace
@@ -244,7 +245,7 @@ def _words(tokens: LabelledTokens, read: Sequence[SignalScore]) -> str:
     if tokens.prior_driven is None and bad:
         said.append(
             "Errors that the answer without the image shares are not told apart: ask without images too "
-            "(--lvlm-compare-llm)."
+            f"({spelled('compare_llm')})."
         )
     decided = [
         one for one in read if one.auroc is not None and not one.note.startswith("Inconclusive")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lvlm_audit.auditing.plan import Kind, Need, Progress, Settings
+from lvlm_audit.auditing.plan import Kind, Need, Progress
 from lvlm_audit.errors import LvlmAuditError, ProbesFailed, RecordingError
 from lvlm_audit.interventions.deco import DeCo
 from lvlm_audit.interventions.decoding import Intervention
@@ -20,6 +20,8 @@ from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.hallucination import labelled
 from lvlm_audit.readings.maps import feature_maps
 from lvlm_audit.recordings.skip_sets import Formed
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.traces.common import common_step
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.feature_recorder import record_common_step, record_features
@@ -103,7 +105,7 @@ def make(job: Job) -> Items:
 def _answers(job: Job) -> Items:
     eyes = getattr(job.model.processor, "image_processor", None) is not None
     if job.settings.control == "text-only" and eyes:
-        return _without_image(job, job.shown.probes, "--lvlm-control text-only")
+        return _without_image(job, job.shown.probes, spelled("control", "text-only"))
     if job.settings.control == "text-only" or job.settings.answers == "generated":
         return _asked(job, job.shown.probes, "recording answers")
 
@@ -122,7 +124,7 @@ def _answers(job: Job) -> Items:
 
 def _text_answers(job: Job) -> Items:
     try:
-        return _without_image(job, text_questions(job.shown.probes), "--lvlm-compare-llm")
+        return _without_image(job, text_questions(job.shown.probes), spelled("compare_llm"))
     except RecordingError:
         if job.settings.compare_llm:
             raise

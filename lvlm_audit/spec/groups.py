@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.hallucination.labels import CORRECT, HALLUCINATED, label_answers
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.check import Check
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.statistics import RateDifference, rate_difference
@@ -85,7 +86,7 @@ def groups_of(check: Check, evidence: Evidence) -> Groups:
         return Groups(check, {one.probe: one.truth for one in labels})
     found = Groups(check, {})
     if evidence.baseline is None:
-        found.reason = "no baseline was given (--lvlm-baseline)"
+        found.reason = f"no baseline was given ({spelled('baseline')})"
         return found
     if evidence.baseline.subject.lens != evidence.lens:
         found.reason = (

@@ -21,6 +21,8 @@ from lvlm_audit.metrics.nodes import (
     sustained_from,
 )
 from lvlm_audit.metrics.steps import MIN_STAGE, StepFit, fit_step
+from lvlm_audit.settings.reading import DivergenceName
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.stages.arrays import matrix
 from lvlm_audit.stages.feature import Features, feature_level
 from lvlm_audit.stages.levels import Needs, read_distribution, read_probability
@@ -34,7 +36,7 @@ from lvlm_audit.stages.readings import (
 )
 from lvlm_audit.stages.summary import Images
 from lvlm_audit.traces.features import FeatureTrace
-from lvlm_audit.traces.trace import DivergenceName, Trace
+from lvlm_audit.traces.trace import Trace
 
 DEPARTURE = 0.3
 """A token without leaders leaves its plateau when it moves by this share of its step: three standard
@@ -172,7 +174,7 @@ def _from_traces(
     if not counted:
         raise TraceError(
             "no eligible token in any answer: nothing to locate stages on. Ask questions whose "
-            "answers have words, or raise --lvlm-max-new-tokens."
+            f"answers have words, or raise {spelled('max_new_tokens')}."
         )
     depths = sorted({t.blocks for t in counted})
     if len(depths) > 1:

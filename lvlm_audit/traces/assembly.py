@@ -16,10 +16,11 @@ from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.proof import tolerance
 from lvlm_audit.models.readout import Readout
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.batching import ONE_PROBES_FAULT
 from lvlm_audit.traces.lens import Lens, Reading
 from lvlm_audit.traces.texts import Texts
-from lvlm_audit.traces.trace import Asked, LensName, Trace
+from lvlm_audit.traces.trace import Asked, Trace
 
 
 @dataclass(slots=True)

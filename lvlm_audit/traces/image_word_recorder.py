@@ -22,6 +22,7 @@ from lvlm_audit.errors import (
 )
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.assembly import remembered
 from lvlm_audit.traces.batching import Failures, each_batch, whole
 from lvlm_audit.traces.generation import read_prompt
@@ -29,7 +30,6 @@ from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.lens import CHUNK_BYTES, Lens
 from lvlm_audit.traces.paired import zip_equal
 from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
-from lvlm_audit.traces.trace import LensName
 
 
 def record_image_words(

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
-from lvlm_audit.traces.trace import LENSES, Asked, FloatArray, IntArray, LensName
+from lvlm_audit.settings.reading import LENSES, LensName
+from lvlm_audit.traces.trace import Asked, FloatArray, IntArray
 from lvlm_audit.traces.validation import check_shapes, check_values
 
 _SHAPES = {"token_ids": ("T",), "confidence": ("T", "S"), "position": ("T", "S")}

@@ -20,10 +20,11 @@ from torch import Tensor
 from lvlm_audit.errors import UsageError
 from lvlm_audit.models.anatomy import Anatomy
 from lvlm_audit.models.readout import Readout
+from lvlm_audit.settings.reading import LENSES, LensName
 from lvlm_audit.traces.divergence import LN2, jensen_shannon
 from lvlm_audit.traces.paper_index import paper_index
 from lvlm_audit.traces.reduction import Workbench, reduce_token
-from lvlm_audit.traces.trace import LENSES, FloatArray, IntArray, LensName
+from lvlm_audit.traces.trace import FloatArray, IntArray
 
 CHUNK_BYTES = 96 * 2**20
 """Float32 logits of one chunk, whatever the vocabulary; one token is read even if it is more."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from lvlm_audit.errors import LvlmAuditError, ProbesFailed, UsageError
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.alignment import aligned, answer_ids, reference_ids
 from lvlm_audit.traces.assembly import Session
 from lvlm_audit.traces.batching import Failures, at_least_one, each_batch, whole
@@ -22,7 +23,7 @@ from lvlm_audit.traces.generation import generate
 from lvlm_audit.traces.lens import Lens
 from lvlm_audit.traces.replaying import forced_states
 from lvlm_audit.traces.texts import Texts
-from lvlm_audit.traces.trace import LensName, Trace
+from lvlm_audit.traces.trace import Trace
 
 OnProgress = Callable[[int, int, int], None]
 """Called with probes done, probes in all, and tokens recorded so far."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
+from lvlm_audit.settings.reading import LENSES, DivergenceName, LensName
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.traces.validation import (
     check_candidates,
     check_shapes,
@@ -24,11 +26,6 @@ from lvlm_audit.traces.validation import (
 
 SCHEMA_VERSION = 1
 
-LensName = Literal["normed", "raw"]
-LENSES: tuple[LensName, ...] = get_args(LensName)
-
-DivergenceName = Literal["jsd", "paper_index"]
-DIVERGENCES: tuple[DivergenceName, ...] = get_args(DivergenceName)
 
 PAPER_INDEX_UNIT = "nats per vocabulary entry"
 """A unit of its own: neither bits nor comparable between vocabularies."""
@@ -155,7 +152,7 @@ class Trace:
         if self.paper_index is None:
             raise TraceError(
                 f"trace of probe {self.asked.id!r} holds no paper_index. Record it: "
-                f"record(..., paper_index=True), or --lvlm-divergence paper_index."
+                f"record(..., paper_index=True), or {spelled('divergence', 'paper_index')}."
             )
         return self.paper_index
 

@@ -14,10 +14,10 @@ from lvlm_audit import Check, Rise, Severity, Stage, Value, at_least, at_most
 from lvlm_audit.auditing import calibrate as module
 from lvlm_audit.auditing.calibrate import between, calibrate, floor, within
 from lvlm_audit.auditing.gather import Gathered
-from lvlm_audit.auditing.plan import Settings
 from lvlm_audit.errors import UsageError
 from lvlm_audit.metrics.curves import image_divergence, token_probability
 from lvlm_audit.models.aliases import Checkpoint
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import Trace

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from lvlm_audit.auditing.gather import choose_probes, gather, open_subject
-from lvlm_audit.auditing.plan import Need, Settings
+from lvlm_audit.auditing.plan import Need
 from lvlm_audit.auditing.run import given_note
 from lvlm_audit.errors import ProbeError, ProbesFailed, TraceError
 from lvlm_audit.models.hooked import HookedModel
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.traces import recorder, store
 from tests import tiny_models
 from tests.synthetic import rising, trace

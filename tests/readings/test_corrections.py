@@ -11,7 +11,7 @@ import pytest
 
 from lvlm_audit import suite
 from lvlm_audit.auditing.gather import choose_probes, gather, open_subject
-from lvlm_audit.auditing.plan import Need, Settings, plan
+from lvlm_audit.auditing.plan import Need, plan
 from lvlm_audit.auditing.run import audit_model
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.hallucination.corrections import Plain, compare_answers
@@ -22,6 +22,7 @@ from lvlm_audit.models.opening import load
 from lvlm_audit.probes.readers import read_probes
 from lvlm_audit.readings.corrections import corrections_of
 from lvlm_audit.recordings.making import DECODINGS
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.traces.recorder import record
 from tests import tiny_models
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import lvlm_audit
-from lvlm_audit.auditing.plan import Need, Settings
+from lvlm_audit.auditing.plan import Need
 from lvlm_audit.document import Audit
 from lvlm_audit.models.opening import hook
 from lvlm_audit.probes.controlled import under_control
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.geometry import feature_reading
 from lvlm_audit.recordings.making import Job, make
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.traces.features import FeatureMap
 from lvlm_audit.traces.parts import Parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.drafts import Draft
@@ -11,10 +11,9 @@ from lvlm_audit.probes.formats import amber, chair, hallusion, jsonl, pope
 from lvlm_audit.probes.json_text import EXAMPLE, first_object
 from lvlm_audit.probes.quoting import short
 from lvlm_audit.probes.source import Source
+from lvlm_audit.settings.spelling import spelled
 
 FileFormat = Literal["pope", "amber", "chair", "hallusion", "jsonl"]
-ProbeFormat = Literal["auto", "pope", "amber", "chair", "hallusion", "jsonl"]
-PROBE_FORMATS: tuple[ProbeFormat, ...] = get_args(ProbeFormat)
 
 READERS: Mapping[FileFormat, Callable[[Source], Iterator[Draft]]] = {
     "pope": pope.drafts,
@@ -49,7 +48,7 @@ def detect(source: Source) -> FileFormat:
     if found:
         raise ProbeError(
             f"{source.where} may be {' or '.join(found)}: its first record has the keys of each "
-            f"({_keys(first)}). Say which with --lvlm-probe-format, or read_probes(..., format=...)."
+            f"({_keys(first)}). Say which with {spelled('probe_format')}, or read_probes(..., format=...)."
         )
     if source.path.suffix.lower() == ".jsonl":
         # Its reader says what is wrong with it.

@@ -10,11 +10,12 @@ import pytest
 import lvlm_audit
 from lvlm_audit import Check, Stage, Value, at_most, find_stages
 from lvlm_audit.auditing.conclude import conclude
-from lvlm_audit.auditing.modes import Mode, choose, mode_name
-from lvlm_audit.auditing.plan import Settings, plan, with_paper_index
+from lvlm_audit.auditing.plan import plan, with_paper_index
 from lvlm_audit.document import TerminalTransition
 from lvlm_audit.errors import TraceError, UsageError
 from lvlm_audit.readings.last_transition import in_words, last_transition
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.reading import Mode, choose, mode_name
 from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import TokenClass
@@ -55,14 +56,14 @@ class TestNames:
     @pytest.mark.parametrize(
         ("fields", "message"),
         [
-            ({"divergence": "kl"}, "--lvlm-divergence 'kl' is not one of jsd, paper_index"),
-            ({"scaling": "log"}, "--lvlm-scaling 'log' is not one of none, paper"),
+            ({"divergence": "kl"}, "divergence 'kl' is not one of jsd, paper_index"),
+            ({"scaling": "log"}, "scaling 'log' is not one of none, paper"),
         ],
     )
     def test_names_that_are_not_known(self, fields, message):
         with pytest.raises(UsageError, match=message):
             Settings(**fields)
-        with pytest.raises(UsageError, match="--lvlm-mode 'papers' is not one of paper"):
+        with pytest.raises(UsageError, match="mode 'papers' is not one of paper"):
             choose("papers")
 
 
