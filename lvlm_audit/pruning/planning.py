@@ -10,15 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from lvlm_audit.auditing.gather import (
-    Gathered,
-    choose_probes,
-    gather,
-    open_subject,
-    opened,
-    without_eyes,
-)
-from lvlm_audit.auditing.plan import Need, Progress
+from lvlm_audit.auditing.gather import Gathered, choose_probes, gather, open_subject, without_eyes
 from lvlm_audit.compression.certification import (
     CONFIDENCE,
     candidates,
@@ -37,6 +29,7 @@ from lvlm_audit.document import (
     Savings,
     rounded,
 )
+from lvlm_audit.engine.local import opened
 from lvlm_audit.errors import LvlmAuditError, UnsupportedModel, UsageError
 from lvlm_audit.metrics.answers import correct
 from lvlm_audit.probes.controlled import under_control
@@ -49,6 +42,8 @@ from lvlm_audit.pruning.rows import (
     side_by_side,
     verdict,
 )
+from lvlm_audit.recordings.job import Progress
+from lvlm_audit.recordings.need import Need
 from lvlm_audit.settings.audit import Settings
 from lvlm_audit.settings.pruning import UNITS, Measure, Wanted
 from lvlm_audit.settings.spelling import spelled

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lvlm_audit.document import TerminalTransition, rounded
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.evidence import Evidence
 
 JUMP = 2.0
 """The last transition jumps where its median is at least this many times that of the ones before."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from lvlm_audit import grounding, suite
-from lvlm_audit.auditing.plan import Need, plan
+from lvlm_audit.auditing.plan import plan
 from lvlm_audit.probes.others import other_images
 from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.recordings.need import Need
 
 STATES = [Need("normed", kind) for kind in ("features", "common step", "feature maps")]
 
