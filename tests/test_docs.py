@@ -32,15 +32,17 @@ from tests.reference import jsd
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(
-    p
-    for p in ROOT.rglob("*.md")
-    if not any(part.startswith(".") or part in ("build", "dist") for part in p.parts[1:])
-)
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted(
+        p for folder in ("docs", "reports", "benchmarks") for p in (ROOT / folder).rglob("*.md")
+    ),
+]
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 METHOD = (DOCS / "method.md").read_text(encoding="utf-8")
 SUITES = ("default", "paper", "compression", "hallucination")
 _CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_TEXT = (".py", ".md", ".html", ".txt", ".sh", ".svg")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -85,16 +87,13 @@ def cited_lines() -> list[tuple[str, str]]:
     """File and line of everything in the repository that names a method page."""
     this = name_of(Path(__file__))
     found = []
-    for folder in ("lvlm_audit", "checks", "tests", "benchmarks", "docs", "reports", ".ci"):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix not in (".py", ".md", ".html", ".json", ".txt", ".sh", ".svg"):
-                continue
-            name = name_of(path)
-            if name == this or "node_modules" in name or not path.is_file():
-                continue
-            text = path.read_text(encoding="utf-8")
-            if "method.md" in text.lower():
-                found += [(name, s) for s in text.splitlines() if "method.md" in s.lower()]
+    folders = ("lvlm_audit", "checks", "tests", "benchmarks", "docs", ".ci")
+    paths = [*PAGES, *(ROOT / "reports").glob("example.*")]
+    paths += [p for folder in folders for p in (ROOT / folder).rglob("*") if p.suffix in _TEXT]
+    for path in sorted(set(paths)):
+        text = path.read_text(encoding="utf-8")
+        if name_of(path) != this and "method.md" in text.lower():
+            found += [(name_of(path), s) for s in text.splitlines() if "method.md" in s.lower()]
     return found
 
 
