@@ -1,7 +1,7 @@
 """How states are read and shown: lens, divergence and scaling, each by name, and sets of them that have a name.
 
-docs/method.md, "What the published code does differently": the defaults are the correct ones, and each of the
-published choices can be selected by itself or, as mode `paper`, together.
+docs/method.md#where-the-published-code-differs: the defaults are the correct ones, and each of the published
+choices can be selected by itself or, as mode `paper`, together.
 """
 
 from __future__ import annotations
