@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from lvlm_audit import __version__
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.engine.local import LocalEngine
 from lvlm_audit.engine.protocol import Engine
@@ -37,6 +36,7 @@ from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.traces import store
 from lvlm_audit.traces.parts import Parts
 from lvlm_audit.traces.trace import SCHEMA_VERSION, Trace
+from lvlm_audit.version import __version__
 
 if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel

@@ -51,6 +51,7 @@ def test_a_plain_run_loads_nothing_of_ours_but_the_entry_point(pytester):
         "lvlm_audit.settings.options",
         "lvlm_audit.spec",
         "lvlm_audit.spec.files",
+        "lvlm_audit.version",
     }
 
 
