@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -51,6 +52,10 @@ def save(probes: Sequence[Probe], folder: Path) -> Path:
                 line["answer"] = probe.answer
             if probe.labels:
                 line["labels"] = dict(probe.labels)
+            if probe.turns:
+                line["turns"] = [dataclasses.asdict(turn) for turn in probe.turns]
+            if background := probe.images[0].background:
+                line["background"] = background
             lines.append(json.dumps(line) + "\n")
     except OSError as error:
         raise UsageError(f"cannot write {str(folder)!r}: {error.strerror or error}.") from error

@@ -69,7 +69,7 @@ def record_features(
                         asked=remembered(probe, asked),
                         token_ids=np.array(answer, np.int64),
                         token_texts=pieces,
-                        token_classes=texts.classes(pieces, answer, probe.prompt),
+                        token_classes=texts.classes(pieces, answer, probe.transcript),
                         features=kept_features(readout, own),
                     )
                 )
@@ -96,7 +96,7 @@ def record_common_step(
     Args:
         model: an opened model.
         probes: their images are asked, each distinct one once; their own prompts are not used.
-        prompt: the question.
+        prompt: the question; a probe's `transcript` is asked with its earlier turns.
         prefix: token ids that the model is made to say first, e.g. as `traces.common.common_step` chooses.
         batch_size: images run together.
         on_progress: called after each batch.
@@ -109,7 +109,13 @@ def record_common_step(
         ProbeError: an image cannot be read.
         UsageError: no probe has an image of its own, or batch_size is below 1.
     """
-    asked = [replace(probe, prompt=prompt) for probe in distinct_images(probes)]
+    # Where earlier turns belong to the question, it is one probe's, and is asked with them.
+    known = next((probe for probe in probes if probe.transcript == prompt), None)
+    shown = distinct_images(probes)
+    asked = [
+        replace(probe, prompt=prompt, turns=()) if known is None else probe.asking(known)
+        for probe in shown
+    ]
     if not asked:
         raise UsageError(
             "a common step needs probes with images to which a prompt can be put; "
