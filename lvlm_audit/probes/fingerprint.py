@@ -16,8 +16,8 @@ _VERSION = "lvlm_audit probes 1"
 def fingerprint(probes: Iterable[Probe]) -> str:
     """SHA-256 over everything that a probe set holds, in order.
 
-    Ids, prompts, earlier turns, answers, labels, clusters, the bytes of the images and the tensors; not where an
-    image is stored or what its file is called. The order of probes counts, that of a mapping's keys
+    Ids, prompts, earlier turns, answers, labels, clusters, the bytes of the images and the tensors; not where
+    an image is stored or what its file is called. The order of probes counts, that of a mapping's keys
     does not. Images are read again, one at a time.
 
     Returns:

@@ -166,10 +166,9 @@ class Probe:
             turns=_within(self.turns, len(images)),
         )
 
-    def asking(self, other: Probe) -> Probe:
-        """Another probe's question, with the turns before it, about this one's images."""
-        turns = _within(other.turns, len(self.images))
-        return replace(self, prompt=other.prompt, turns=turns)
+    def asking(self, prompt: str, turns: Sequence[Turn] = ()) -> Probe:
+        """Another question, with the turns before it, about the same images."""
+        return replace(self, prompt=prompt, turns=_within(tuple(turns), len(self.images)))
 
     @classmethod
     def prepared(

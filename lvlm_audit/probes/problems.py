@@ -27,7 +27,7 @@ class Problems:
         """An error of one record, whose message begins with its place."""
         self._count += 1
         self._first = self._first or error
-        text = str(error).removeprefix(f"{place}: ")
+        text = str(error).removeprefix(place).removeprefix(": ").removeprefix(", ")
         self._places.setdefault(text, []).append(place.removeprefix(f"{self.where}, "))
 
     def refuse(self) -> None:

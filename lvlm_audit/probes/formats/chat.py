@@ -72,7 +72,7 @@ def role(where: str, value: Any) -> Role:
 def of_text(who: Role, said: str, where: str, source: Source) -> Said:
     """A turn that is one text; `<image>` in it are places for images."""
     if not lead(said):
-        source.remarks.add("probes", IMAGE_FIRST, "turn", where)
+        _note_order(where, source)
     return Said(who, without_places(said), open=places(said))
 
 
@@ -101,7 +101,7 @@ def of_parts(who: Role, parts: Sequence[Any], where: str, source: Source) -> Sai
         elif kind in _IMAGE_PARTS:
             found = _part_image(at, part, source)
             if any(one.strip() for one in texts):
-                source.remarks.add("probes", IMAGE_FIRST, "turn", where)
+                _note_order(where, source)
             if found is None:
                 turn.open += 1
             else:
@@ -114,6 +114,11 @@ def of_parts(who: Role, parts: Sequence[Any], where: str, source: Source) -> Sai
     turn.open = max(0, turn.open - len(turn.images))
     turn.text = "\n".join(texts)
     return turn
+
+
+def _note_order(where: str, source: Source) -> None:
+    place = where.removeprefix(f"{source.where}, ")
+    source.remarks.add("probes", IMAGE_FIRST, "turn", place)
 
 
 def _part_image(where: str, part: Mapping[str, Any], source: Source) -> ImageSource | None:

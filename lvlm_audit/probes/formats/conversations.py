@@ -1,8 +1,8 @@
 """Conversations as LLaVA's and ShareGPT's training files hold them.
 
-A record holds `conversations`: turns with `from` (human, gpt, system) and `value`; its image stands under `image`,
-and `<image>` in the first question. That question is the prompt and gpt's answer to it the reference; what
-comes later is not asked, which a note says.
+A record holds `conversations`: turns with `from` (human, gpt, system) and `value`; its image stands under
+`image`, and `<image>` in the first question. That question is the prompt and gpt's answer to it the
+reference; what comes later is not asked, which a note says.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEYS = frozenset({"conversations"})
 
 _READ = ("conversations", "image", "images", "id", "system")
 _EXAMPLE = (
-    '{"id": "1", "image": "photo.jpg", "conversations": [{"from": "human", "value": "<image>\\nWhat is this?"}, '
+    '{"id": "1", "image": "photo.jpg", "conversations": [{"from": "human", "value": "What is this?"}, '
     '{"from": "gpt", "value": "A cat."}]}'
 )
 
@@ -70,7 +70,7 @@ def _draft(where: str, record: dict[str, Any], source: Source) -> Draft:
             "probes",
             "left out: what is said after the first question about the image",
             "conversation",
-            identity or where,
+            identity or where.removeprefix(f"{source.where}, "),
         )
     said = [
         chat.of_text(chat.role(where, speaker), value, f"{where}, conversations[{index}]", source)

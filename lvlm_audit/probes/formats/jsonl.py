@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Any, cast
 
 from lvlm_audit.errors import ProbeError
@@ -56,7 +55,7 @@ def _draft(where: str, line: dict[str, Any], source: Source) -> Draft:
     shown = tuple(
         dataclasses.replace(image(where, one, source), background=background) for one in images
     )
-    stem = visible(PurePath(images[0]).stem) if shown[0].path else "image"
+    stem = visible(shown[0].path.stem) if shown[0].path else "image"
     draft = Draft(where, shown, question, stem)
     draft.turns = _turns(where, line, len(shown))
     draft.answer = text(where, line, "answer")
@@ -83,8 +82,9 @@ def _check_keys(where: str, line: dict[str, Any], source: Source) -> None:
     if missing:
         kind = "key" if len(missing) == 1 else "keys"
         verb = "is" if len(missing) == 1 else "are"
+        joint = "And " if unknown else ""
         said.append(
-            f"the {kind} {' and '.join(missing)} {verb} missing. Write it as in {EXAMPLE}"
+            f"{joint}the {kind} {' and '.join(missing)} {verb} missing. Write it as in {EXAMPLE}"
             + (
                 ", or give one prompt for all lines that have none."
                 if "'prompt'" in missing

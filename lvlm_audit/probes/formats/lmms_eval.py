@@ -1,8 +1,8 @@
 """Sample logs of lmms-eval (`--log_samples`), where they name the images that were shown.
 
-A record holds `doc_id`, `target`, `input` (the question) or the document (`doc`), without its images. They can be
-asked again where the record names them: under `input_media`, or in the document (`image`, `image_source`,
-`image_path`).
+A record holds `doc_id`, `target`, `input` (the question) or the document (`doc`), without its images. They
+can be asked again where the record names them: under `input_media`, or in the document (`image`,
+`image_source`, `image_path`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def _draft(where: str, record: dict[str, Any], source: Source) -> Draft:
     if not any(isinstance(doc.get(key), str) for key in questions.IMAGES):
         has = ", ".join(short(key) for key in list(record)[:8])
         raise ProbeError(
-            f"{where}: a sample log does not hold the images, and this record does not name its one image either "
-            f"(it has {has}). Write the questions with their images as a probe file (docs/probes.md)."
+            f"{where}: a sample log does not hold the images, and this record does not name its one image "
+            f"either (it has {has}). Write the questions with their images as a probe file (docs/probes.md)."
         )
     asked = {key: value for key, value in doc.items() if key not in questions.QUESTIONS}
     context = record.get("input")

@@ -1,9 +1,9 @@
 """Chat messages, as OpenAI's and transformers' interfaces take them, and OpenAI's batch files of them.
 
-A record holds `messages`: turns with `role` and `content`, which is text or a list of parts (`text`, `image_url`,
-`image`, `input_image`). The last turn of a user is the prompt; what was said before it is said before it here
-too; an answer of the assistant after it is the reference answer. Images may stand in parts, or under
-`image`/`images` beside the messages, with `<image>` in the text where they belong.
+A record holds `messages`: turns with `role` and `content`, which is text or a list of parts (`text`,
+`image_url`, `image`, `input_image`). The last turn of a user is the prompt; what was said before it is said
+before it here too; an answer of the assistant after it is the reference answer. Images may stand in parts, or
+under `image`/`images` beside the messages, with `<image>` in the text where they belong.
 """
 
 from __future__ import annotations

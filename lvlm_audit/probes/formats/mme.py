@@ -1,7 +1,7 @@
 """MME (Fu et al. 2023): images, each with a text file of the same name that holds its questions.
 
-A line is a question, a tab and the answer, Yes or No. The text lies beside its image, or the images in `images/`
-and the texts in `questions_answers_YN/`. The folder's name is the category.
+A line is a question, a tab and the answer, Yes or No. The text lies beside its image, or the images in
+`images/` and the texts in `questions_answers_YN/`. The folder's name is the category.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Question files as LLaVA's benchmarks have them (LLaVA-Bench, llava_pope_test), and their near relatives.
 
 A record holds an image (`image`, or `image_source` as exported POPE sets name it), a question (`text` or
-`question`) and, where it is known, its answer (`answer`, `label` or `gt_answer`), its id (`question_id` or `id`) and
-its `category`. An answer of yes or no is what a right answer says.
+`question`) and, where it is known, its answer (`answer`, `label` or `gt_answer`), its id (`question_id` or
+`id`) and its `category`. An answer of yes or no is what a right answer says.
 """
 
 from __future__ import annotations
