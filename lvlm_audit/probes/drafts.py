@@ -114,7 +114,8 @@ def _drop_places(draft: Draft, source: Source) -> None:
             f"{len(draft.images)} images are given. Give as many, as a list."
         )
     draft.prompt = bare
-    source.remarks.add("probes", _PLACES, "probe", draft.id or draft.stem)
+    place = draft.where.removeprefix(f"{source.where}, ")
+    source.remarks.add("probes", _PLACES, "probe", draft.id or place)
 
 
 _PLACES = (

@@ -125,8 +125,8 @@ def _no_images(
     if unread:
         first = ", ".join(short(path.as_posix()) for path in unread[:3])
         return (
-            f"no probes at {where}: none of its images can be read: {len(unread)} "
-            f"{_why_unread(unread)}, first: {first}. Convert them to PNG or JPEG."
+            f"no probes at {where}: it holds {len(unread)} {_why_unread(unread)}, first: {first}, and no other "
+            f"image. Convert them to PNG or JPEG."
         )
     if not others:
         return f"no probes at {where}: the folder is empty. Put images into it."
