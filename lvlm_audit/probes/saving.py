@@ -54,7 +54,13 @@ def save(probes: Sequence[Probe], folder: Path) -> Path:
                 line["labels"] = dict(probe.labels)
             if probe.turns:
                 line["turns"] = [dataclasses.asdict(turn) for turn in probe.turns]
-            if background := probe.images[0].background:
+            backgrounds = {image.background for image in probe.images}
+            if len(backgrounds) > 1:
+                raise ProbeError(
+                    f"probe {probe.id!r}: a probe file has one background for all images of a probe. Give them "
+                    f"all the same."
+                )
+            if background := backgrounds.pop():
                 line["background"] = background
             lines.append(json.dumps(line) + "\n")
     except OSError as error:

@@ -102,6 +102,12 @@ def test_they_are_read_saved_and_read_again(tmp_path: Path) -> None:
     assert fingerprint([again]) == fingerprint([probe])
 
 
+def test_a_file_has_one_background_for_all_images_of_a_probe(tmp_path: Path) -> None:
+    white = replace(tiny_models.picture(0), background="white")
+    with pytest.raises(ProbeError, match="one background for all images"):
+        save([asked().showing([white, tiny_models.picture(1)])], tmp_path / "new")
+
+
 @pytest.mark.parametrize(
     ("turns", "says"),
     [
