@@ -24,9 +24,6 @@ ANSWERS: tuple[Answers, ...] = get_args(Answers)
 Control = Literal["text-only", "blank-image", "swapped-image"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
-ProbeFormat = Literal["auto", "pope", "amber", "chair", "hallusion", "jsonl"]
-PROBE_FORMATS: tuple[ProbeFormat, ...] = get_args(ProbeFormat)
-
 DEVICES = ("auto", "map", "cpu", "cuda", "mps", "xpu")
 
 
@@ -46,7 +43,7 @@ class Settings:
 
     model: str | None = default(AUDIT, "model")
     probes: Path | None = default(AUDIT, "probes")
-    probe_format: ProbeFormat = default(AUDIT, "probe_format")
+    probe_format: str = default(AUDIT, "probe_format")
     image_folder: Path | None = default(AUDIT, "image_folder")
     adapter: Path | None = default(AUDIT, "adapter")
     revision: str | None = default(AUDIT, "revision")

@@ -69,8 +69,8 @@ AUDIT: Mapping[str, Declared] = {
     ),
     "probe_format": Declared(
         "text",
-        "of the probe file; auto tells by its content",
-        choices=("auto", "pope", "amber", "chair", "hallusion", "jsonl"),
+        "of the probe file (docs/probes.md); auto tells by its content",
+        metavar="FORMAT",
         default="auto",
     ),
     "image_folder": Declared(
