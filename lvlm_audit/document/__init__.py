@@ -51,6 +51,7 @@ from lvlm_audit.document.pruning import (
     PruningPlan,
     Savings,
 )
+from lvlm_audit.document.scores import ScoreReading, ScoreRow
 from lvlm_audit.document.skips import (
     BlockSet,
     SideBySide,
@@ -108,6 +109,8 @@ __all__ = [
     "RedecodedAnswer",
     "Reversal",
     "Savings",
+    "ScoreReading",
+    "ScoreRow",
     "Severity",
     "SideBySide",
     "SideDifference",

@@ -19,6 +19,7 @@ from lvlm_audit.document.hallucination import HallucinationReading
 from lvlm_audit.document.plain import build
 from lvlm_audit.document.probes import ProbeReading
 from lvlm_audit.document.saved import Saved
+from lvlm_audit.document.scores import ScoreReading
 from lvlm_audit.document.skips import SkipReading
 from lvlm_audit.document.stages import LayerSummary, StageReading
 from lvlm_audit.document.uses import Uses
@@ -90,6 +91,8 @@ class Audit(Saved):
     """None where no word of the answers is labelled right or wrong."""
     corrections: CorrectionsReading | None = None
     """None where no word is labelled right or wrong, or no intervention was tried."""
+    scores: list[ScoreReading] = field(default_factory=list)
+    """Of yes/no answers, one for each rule by which they are judged; empty where none is expected."""
     notes: list[Note] = field(default_factory=list)
     """What of the user's input was left out, or used otherwise than it was given."""
     schema: str = SCHEMA

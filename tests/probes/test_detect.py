@@ -69,9 +69,7 @@ def test_another_json_file_is_told_what_it_has(tmp_path: Path) -> None:
 
 
 def test_a_format_that_is_not_known(tmp_path: Path) -> None:
-    with pytest.raises(
-        ProbeError, match="probe_format 'coco' is not one of auto, pope"
-    ):
+    with pytest.raises(ProbeError, match="probe_format 'coco' is not one of auto, pope"):
         read_probes(tmp_path, format="coco")  # type: ignore[arg-type]
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from lvlm_audit import hook, record
-from lvlm_audit.settings.audit import Settings
 from lvlm_audit.auditing.run import audit_model
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.models.asking import build_inputs
@@ -20,6 +19,7 @@ from lvlm_audit.probes.fingerprint import fingerprint
 from lvlm_audit.probes.probe import Probe, Turn
 from lvlm_audit.probes.readers import read_probes
 from lvlm_audit.probes.saving import save
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.spec.suite import suite
 from tests import tiny_models
 

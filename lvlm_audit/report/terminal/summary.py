@@ -18,6 +18,7 @@ from lvlm_audit.document import (
     Finding,
     GroundingReading,
     HallucinationReading,
+    ScoreReading,
     Severity,
     Stage,
     StageReading,
@@ -133,6 +134,8 @@ def summary(
         _decoder(audit.decoder, say)
     if audit.hallucination is not None:
         say.line(f"words   {_one(_hallucination(audit.hallucination), 300)}")
+    for scores in audit.scores:
+        say.line(f"scores  {_one(_scores(scores), 200)}")
     if audit.corrections is not None:
         for line in _corrections(audit.corrections):
             say.line(f"anew    {_one(line, 200)}")
@@ -217,6 +220,12 @@ def _hallucination(found: HallucinationReading) -> str:
     assert best.auroc_interval is not None
     low, high = number(best.auroc_interval.low), number(best.auroc_interval.high)
     return f"{said}; found best by {best.name}, AUROC {number(best.auroc)} [{low}, {high}]"
+
+
+def _scores(scores: ScoreReading) -> str:
+    of = {row.name: row for row in scores.rows}
+    parts = ", ".join(f"{name} {share(of[name].value)}" for name in of)
+    return f"{parts} ({counted(scores.answers, 'yes/no answer')}; positive class {scores.positive})"
 
 
 def _corrections(found: CorrectionsReading) -> list[str]:
