@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lvlm_audit.metrics.nodes import MIN_PEAK
+from lvlm_audit.spec.properties import Context, LateMutation
 from lvlm_audit.stages import RISE_AND_PLATEAU, RISE_ONLY, THREE_STAGES, Stages, find_stages
+from lvlm_audit.traces.trace import Trace
 from tests import synthetic
 
 IMAGES, TOKENS = 8, 10
@@ -98,3 +101,37 @@ def test_in_traces_a_gain_counts_as_one_only_where_the_leader_stays() -> None:
         stages = find_stages(traces)
         assert stages.by_level["distribution"].mutation_states == states
         assert stages.per_token.mutated.any(axis=0).nonzero()[0].tolist() == list(states)
+
+
+def formed_late(early: float, faded: int) -> list[Trace]:
+    """An answer that forms at state 27 of 30, where a token of noise led before it with `early`.
+
+    From state `faded` on that token leads with next to nothing.
+    """
+    noise = [early] * faded + [0.02] * (27 - faded) + [0.0] * 4
+    leader = [synthetic.EARLY] * 27 + [synthetic.EMITTED] * 4
+    return [
+        synthetic.trace(
+            [0.0] * 27 + [0.9] * 4,
+            name=f"p{k}",
+            leader=leader,
+            candidates={synthetic.EARLY: noise},
+        )
+        for k in range(6)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("early", "faded", "mutates"),
+    [(0.02, 27, False), (0.9, 5, False), (0.6, 23, False), (0.6, 26, True), (0.6, 27, True)],
+)
+def test_an_answer_that_forms_over_noise_or_over_what_faded_replaces_nothing(
+    early: float, faded: int, mutates: bool
+) -> None:
+    traces = formed_late(early, faded)
+    stages = find_stages(traces)
+    assert stages.pattern == RISE_ONLY
+    assert stages.mutation_share[27] == float(mutates)
+    seen = LateMutation().observe(traces[0], traces[0].probability, Context(None))
+    # What never settled could not mutate: not applicable, neither a pass nor a fail.
+    np.testing.assert_array_equal(seen, [np.nan if early < MIN_PEAK else float(mutates)] * 4)
