@@ -21,6 +21,7 @@ from lvlm_audit.metrics.nodes import (
 )
 from lvlm_audit.metrics.steps import MIN_STAGE
 from lvlm_audit.stages.arrays import matrix
+from lvlm_audit.stages.falls import read_fall
 from lvlm_audit.stages.feature import Features, feature_level
 from lvlm_audit.stages.levels import Needs, read_distribution, read_probability
 from lvlm_audit.stages.moves import moves
@@ -231,12 +232,14 @@ def _stages(
         by_level["feature"] = feature
     moved = None if curve is None else moves(curve)
     bursts: Bools | None = None
+    fall: LevelReading | None = None
     if jsd is not None:
         collapse, bursts = _collapse_and_bursts(jsd, earliest)
         if moved is not None:
             # Divergence has no direction. The curve beside it has, and a later gain is no mutation.
             bursts &= ~(moved.gained if same_leader is None else moved.gained & same_leader)
         by_level["distribution"] = read_distribution(jsd, collapse, bursts, images, needs)
+        fall = read_fall(jsd, images)
     if curve is not None and moved is not None:
         ends = None
         if mutated is None:
@@ -259,6 +262,7 @@ def _stages(
         per_token=TokenNodes(nodes["onset"], nodes["critical"], nodes["settle"], collapse, mutated),
         mutation_share=np.where(np.arange(blocks + 1) < blocks, share, 0.0),
         terminal_share=float(share[blocks]),
+        fall=fall,
         levels_agree=(max(found) - min(found) <= images.slack) if len(found) > 1 else None,
         leading="probability" if curve is not None else "distribution",
     )
