@@ -23,7 +23,8 @@ late_switch_bounded = Check(
     rationale=(
         "Late reversals are where hallucinated tokens enter, but ordinary tokens reverse too: on the "
         "published LLaVA-1.5 curves about 12 of 20 switch leader late, most of them by less than the "
-        "margin asked here. More than three in ten by a clear margin is worth a look, not a verdict."
+        "margin asked here. More than three in ten by a clear margin is worth a look, not a verdict. A "
+        "later gain of the same word is none, nor is an answer that forms late where nothing had settled."
     ),
 )
 

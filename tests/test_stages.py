@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
 from lvlm_audit.errors import TraceError
 from lvlm_audit.stages import (
@@ -25,6 +26,7 @@ from lvlm_audit.stages import (
     find_stages,
 )
 from tests import synthetic
+from tests.two_step_rises import SHARED, Shared, called_three_stages
 
 IMAGES, TOKENS = 8, 10
 N = IMAGES * TOKENS
@@ -178,6 +180,24 @@ def test_autocorrelated_nulls_have_no_stages_in_400_draws(
     rates = claims(kind, shared, blocks, draws=400)
     print(f"{kind}, one curve per {shared}, {blocks} blocks: {rates}")
     assert max(rates.values()) <= 0.05, rates
+
+
+@pytest.mark.parametrize("blocks", [12, 32])
+@pytest.mark.parametrize("shared", SHARED)
+def test_a_rise_in_two_steps_is_not_three_stages(shared: Shared, blocks: int) -> None:
+    assert called_three_stages(shared, blocks, 60, CLUSTERS) <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [9, 10, 12, 20, 32, 80])
+@pytest.mark.parametrize("shared", SHARED)
+def test_a_rise_in_two_steps_is_not_three_stages_in_1000_draws(shared: Shared, blocks: int) -> None:
+    claimed = called_three_stages(shared, blocks, 1000, CLUSTERS)
+    upper = float(beta.ppf(0.975, claimed + 1, 1000 - claimed))
+    print(
+        f"two steps, one shape per {shared}, {blocks} blocks: {claimed} of 1000, at most {upper:.1%}"
+    )
+    assert upper <= 0.05
 
 
 @pytest.mark.slow

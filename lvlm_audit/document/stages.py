@@ -80,6 +80,9 @@ class StageReading:
     """What the reader must know to read it (lens, caveats)."""
     terminal: list[TerminalTransition] = field(default_factory=list)
     """The last transition through each lens that was recorded, the run's first."""
+    fall: Level | None = None
+    """Whether neighbour divergence "falls and stays low": a shape, read beside the distribution level and not
+    part of `levels`; None where it was not measured, or the document is older."""
     terminal_note: str = ""
     """What the lens does to the last transition, in words."""
 

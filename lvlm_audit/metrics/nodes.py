@@ -122,12 +122,7 @@ def probability_of(ids: Ints, candidate_ids: Ints, candidate_probability: Floats
 def late_mutations(
     leader: Ints, candidate_ids: Ints, candidate_probability: Floats
 ) -> npt.NDArray[np.bool_]:
-    """States at which a settled leader is replaced.
-
-    A leader is settled once it has led for `settled_run(L)` states in a row. It is replaced at the
-    first later state where another token leads it by at least `MUTATION_MARGIN`. Only replacements in
-    the last quarter are late mutations; the one at state L is the terminal transition's and is
-    reported apart by the callers.
+    """States at which a settled leader is replaced late; `late_replaced` says how and which.
 
     Args:
         leader: [T, S] ids.
@@ -137,28 +132,65 @@ def late_mutations(
     Returns:
         [T, S] True where the token mutates.
     """
+    return late_replaced(leader, candidate_ids, candidate_probability) >= 0
+
+
+def late_replaced(
+    leader: Ints, candidate_ids: Ints, candidate_probability: Floats
+) -> npt.NDArray[np.int64]:
+    """The settled leader that is replaced at each state.
+
+    A leader stands where it leads with a probability of at least `MIN_PEAK`, without which nothing has
+    nodes. It is settled once it has stood for `settled_run(L)` states in a row, and no longer once it has
+    not stood for as many: where an answer rises over noise, or over what faded long before, nothing that had
+    settled is replaced. It is replaced at the first state where another token leads it by at least
+    `MUTATION_MARGIN`. Only replacements in the last quarter are late mutations; the one at state L is the
+    terminal transition's and is reported apart by the callers.
+
+    Args:
+        leader: [T, S] ids.
+        candidate_ids: [T, C].
+        candidate_probability: [T, C, S].
+
+    Returns:
+        [T, S] ids; -1 where nothing is replaced.
+    """
     tokens, states = leader.shape
     blocks = states - 1
     need, late = settled_run(blocks), late_start(blocks)
-    mutated = np.zeros((tokens, states), dtype=bool)
+    replaced = np.full((tokens, states), -1, dtype=np.int64)
+    stands = standing(leader, candidate_ids, candidate_probability)
     every = np.arange(tokens)
-    # State by state over all tokens at once. -1 stands for "nobody has settled yet".
+    # State by state over all tokens at once. -1 stands for "nobody has settled".
     settled = np.full(tokens, -1, dtype=np.int64)
-    run = np.ones(tokens, dtype=np.int64)
+    run, away = np.zeros(tokens, dtype=np.int64), np.zeros(tokens, dtype=np.int64)
     for j in range(states):
-        if j:
-            run = np.where(leader[:, j] == leader[:, j - 1], run + 1, 1)
+        same = leader[:, j] == leader[:, j - 1] if j else np.zeros(tokens, dtype=bool)
+        run = np.where(stands[:, j], np.where(same, run + 1, 1), 0)
+        away = np.where(stands[:, j] & (leader[:, j] == settled), 0, away + 1)
         challenged = every[(settled >= 0) & (leader[:, j] != settled)]
         if challenged.size:
             ids = candidate_ids[challenged]
             at_state = candidate_probability[challenged, :, j]
             margin = probability_of(leader[challenged, j], ids, at_state[:, :, None])[:, 0]
             margin = margin - probability_of(settled[challenged], ids, at_state[:, :, None])[:, 0]
-            replaced = challenged[margin >= MUTATION_MARGIN]
-            mutated[replaced, j] = j >= late
-            settled[replaced] = -1
-        settled = np.where(run >= need, leader[:, j], settled)
-    return mutated
+            lost = challenged[margin >= MUTATION_MARGIN]
+            if j >= late:
+                replaced[lost, j] = settled[lost]
+            settled[lost] = -1
+        settled[away >= need] = -1
+        settles = run >= need
+        settled[settles], away[settles] = leader[settles, j], 0
+    return replaced
+
+
+def standing(
+    leader: Ints, candidate_ids: Ints, candidate_probability: Floats
+) -> npt.NDArray[np.bool_]:
+    """[T, S] whether the leader of a state leads with a probability of at least `MIN_PEAK` there."""
+    matches = candidate_ids[:, :, None] == leader[:, None, :]
+    led = np.where(matches, candidate_probability, 0.0).max(axis=1)
+    return np.asarray(led >= MIN_PEAK)
 
 
 def downward_share(curve: Floats, until: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

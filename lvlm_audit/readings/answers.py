@@ -35,7 +35,7 @@ from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.readings.last_transition import in_words
 from lvlm_audit.recordings.answer_pairs import ANSWER_PAIRS, NO_IMAGE_PAIRS
 from lvlm_audit.recordings.evidence import Evidence
-from lvlm_audit.stages import NodeEstimate, Stages
+from lvlm_audit.stages import FALLS_AND_STAYS_LOW, LevelReading, NodeEstimate, Stages
 from lvlm_audit.statistics import Spread
 from lvlm_audit.traces.trace import PAPER_INDEX_UNIT, PairedTrace, Trace
 
@@ -79,6 +79,8 @@ def stage_reading(
             "the scaling of the paper's figure: scaled columns cannot be compared, so nothing can be "
             "located on them."
         )
+    if stages.fall is not None and stages.fall.pattern == FALLS_AND_STAYS_LOW:
+        note += f" Beside the distribution level's strict rule: {stages.fall.evidence}"
     return StageReading(
         blocks=stages.blocks,
         pattern=stages.pattern,
@@ -87,23 +89,25 @@ def stage_reading(
         mutation_layers=list(stages.mutation_layers),
         mutation_share=listed(stages.mutation_share),
         terminal_share=rounded(stages.terminal_share),
-        levels=[
-            Level(
-                name=r.name,
-                measured=r.measured,
-                pattern=r.pattern,
-                evidence=r.evidence,
-                critical=node_reading(r.critical),
-                onset=node_reading(r.onset),
-                settle=node_reading(r.settle),
-                mutation_states=list(r.mutation_states),
-            )
-            for r in stages.by_level.values()
-        ],
+        levels=[_level(r) for r in stages.by_level.values()],
         levels_agree=stages.levels_agree,
+        fall=None if stages.fall is None else _level(stages.fall),
         note=note,
         terminal=list(terminal),
         terminal_note=in_words(terminal),
+    )
+
+
+def _level(reading: LevelReading) -> Level:
+    return Level(
+        name=reading.name,
+        measured=reading.measured,
+        pattern=reading.pattern,
+        evidence=reading.evidence,
+        critical=node_reading(reading.critical),
+        onset=node_reading(reading.onset),
+        settle=node_reading(reading.settle),
+        mutation_states=list(reading.mutation_states),
     )
 
 

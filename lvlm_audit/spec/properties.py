@@ -23,6 +23,7 @@ from lvlm_audit.metrics.nodes import (
     late_start,
     saturation,
     settled_run,
+    standing,
     sustained_from,
     value_at,
 )
@@ -216,9 +217,10 @@ class LateMutation(Statement):
         able = np.zeros(trace.tokens, dtype=bool)
         if late < trace.blocks:
             # A run that is complete before the last usable state could have been overturned.
+            stands = standing(trace.leader, trace.candidate_ids, trace.candidate_probability)
             for j in range(trace.blocks - need):
                 run = trace.leader[:, j : j + need]
-                able |= (run == run[:, :1]).all(axis=1)
+                able |= (run == run[:, :1]).all(axis=1) & stands[:, j : j + need].all(axis=1)
         values[~able] = np.nan
         return values
 

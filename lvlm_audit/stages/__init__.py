@@ -7,6 +7,7 @@ by itself and reported beside the others; whether they agree is a finding.
 from lvlm_audit.stages.feature import Guitar, guitar, token_spread
 from lvlm_audit.stages.finding import find_stages
 from lvlm_audit.stages.readings import (
+    FALLS_AND_STAYS_LOW,
     FAN_OUT,
     INCONCLUSIVE,
     NO_PATTERN,
@@ -23,6 +24,7 @@ from lvlm_audit.stages.summary import AGREEMENT, MUTATION_QUORUM
 
 __all__ = [
     "AGREEMENT",
+    "FALLS_AND_STAYS_LOW",
     "FAN_OUT",
     "INCONCLUSIVE",
     "MUTATION_QUORUM",

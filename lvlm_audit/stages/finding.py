@@ -12,7 +12,6 @@ from lvlm_audit.errors import TraceError
 from lvlm_audit.metrics.collapse import sustained_collapse
 from lvlm_audit.metrics.nodes import (
     CRITICAL,
-    MIN_PEAK,
     ONSET,
     SETTLE,
     late_mutations,
@@ -20,12 +19,14 @@ from lvlm_audit.metrics.nodes import (
     settled_run,
     sustained_from,
 )
-from lvlm_audit.metrics.steps import MIN_STAGE, StepFit, fit_step
+from lvlm_audit.metrics.steps import MIN_STAGE
 from lvlm_audit.settings.reading import DivergenceName
 from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.stages.arrays import matrix
+from lvlm_audit.stages.falls import read_fall
 from lvlm_audit.stages.feature import Features, feature_level
 from lvlm_audit.stages.levels import Needs, read_distribution, read_probability
+from lvlm_audit.stages.moves import moves
 from lvlm_audit.stages.readings import (
     NOT_MEASURED,
     Bools,
@@ -37,10 +38,6 @@ from lvlm_audit.stages.readings import (
 from lvlm_audit.stages.summary import Images
 from lvlm_audit.traces.features import FeatureTrace
 from lvlm_audit.traces.trace import Trace
-
-DEPARTURE = 0.3
-"""A token without leaders leaves its plateau when it moves by this share of its step: three standard
-deviations where noise is a tenth of the step, and a rise's bound on downward movement is near."""
 
 BURST = 0.5
 """A burst takes divergence this far back from its low to its high level."""
@@ -73,10 +70,11 @@ def find_stages(
 ) -> Stages:
     """Locate critical and mutation layers, or find that there is no such pattern.
 
-    Traces are read by the definitions of docs/method.md: nucleus mass, neighbour JSD, and settled leaders that
-    are replaced in the last quarter. Arrays have no leaders. There a token mutates where its curve leaves
-    its plateau, wherever in depth that is, and a plateau between rise and mutation may be as short as
-    `MIN_STAGE` states.
+    Traces are read by docs/method.md's definitions: nucleus mass, neighbour JSD, and settled leaders that
+    are replaced in the last quarter. Arrays have no leaders. There a token mutates where its curve falls
+    below what it had kept since its rise, wherever in depth that is, and a plateau between rise and mutation
+    may be as short as `MIN_STAGE` states. A later gain is no mutation but more of the rise: the plateau
+    begins after it. Divergence alone has no direction, so there a burst of a later gain looks like any other.
 
     Args:
         traces: recorded answers; only eligible tokens count.
@@ -193,6 +191,9 @@ def _from_traces(
             for t in counted
         ]
     )
+    leader = np.concatenate([t.leader[t.eligible] for t in counted])
+    same_leader = np.ones(leader.shape, dtype=bool)
+    same_leader[:, 1:] = leader[:, 1:] == leader[:, :-1]
     run = settled_run(depths[0])
     images = Images(of, depths[0], confidence, seed)
     return _stages(
@@ -202,6 +203,7 @@ def _from_traces(
         Needs(run, run),
         name="Nucleus mass",
         mutated=mutated,
+        same_leader=same_leader,
         feature=_feature(features, common_step, images),
     )
 
@@ -214,9 +216,10 @@ def _stages(
     *,
     name: str,
     mutated: Bools | None = None,
+    same_leader: Bools | None = None,
     feature: LevelReading | None = None,
 ) -> Stages:
-    """Read every level; `mutated` holds what leaders say where there are leaders."""
+    """Read every level; `mutated` and `same_leader` hold what leaders say where there are leaders."""
     blocks = images.blocks
     # Traces are held to the last quarter (docs/method.md#late-mutation); arrays to what they show.
     earliest = 0 if mutated is None else late_start(blocks)
@@ -229,21 +232,27 @@ def _stages(
     }
     if feature is not None:
         by_level["feature"] = feature
+    moved = None if curve is None else moves(curve)
     bursts: Bools | None = None
+    fall: LevelReading | None = None
     if jsd is not None:
         collapse, bursts = _collapse_and_bursts(jsd, earliest)
+        if moved is not None:
+            # Divergence has no direction. The curve beside it has, and a later gain is no mutation.
+            bursts &= ~(moved.gained if same_leader is None else moved.gained & same_leader)
         by_level["distribution"] = read_distribution(jsd, collapse, bursts, images, needs)
-    if curve is not None:
+        fall = read_fall(jsd, images)
+    if curve is not None and moved is not None:
         ends = None
         if mutated is None:
-            steps = fit_step(curve, rises=True, shortest=MIN_STAGE)
-            mutated = _departures(curve, steps)
-            ends = _plateau_ends(steps, mutated)
+            mutated, ends = moved.lowered, moved.ends
         nodes = {
             node: sustained_from(curve, fraction, ends)
             for node, fraction in (("onset", ONSET), ("critical", CRITICAL), ("settle", SETTLE))
         }
-        by_level["probability"] = read_probability(curve, nodes, mutated, images, needs, name)
+        by_level["probability"] = read_probability(
+            curve, nodes, mutated, moved.gained, images, needs, name
+        )
     if mutated is None:
         assert bursts is not None
         mutated = bursts
@@ -255,27 +264,10 @@ def _stages(
         per_token=TokenNodes(nodes["onset"], nodes["critical"], nodes["settle"], collapse, mutated),
         mutation_share=np.where(np.arange(blocks + 1) < blocks, share, 0.0),
         terminal_share=float(share[blocks]),
+        fall=fall,
         levels_agree=(max(found) - min(found) <= images.slack) if len(found) > 1 else None,
         leading="probability" if curve is not None else "distribution",
     )
-
-
-def _plateau_ends(fit: StepFit, departed: Bools) -> npt.NDArray[np.int64]:
-    """[N] one past the last state of the plateau: up to a third level, or to the first departure."""
-    states = departed.shape[1]
-    left = (fit.border > 0) & (np.abs(fit.later - fit.after) >= DEPARTURE * fit.step)
-    first = np.where(departed.any(axis=1), departed.argmax(axis=1), states)
-    return np.asarray(np.minimum(np.where(left, fit.end, states), first), dtype=np.int64)
-
-
-def _departures(curve: Floats, fit: StepFit) -> Bools:
-    """[N, S] states at which a token leaves its plateau, from `MIN_STAGE` states after its rise on."""
-    moved = np.abs(curve - fit.after[:, None]) >= DEPARTURE * fit.step[:, None]
-    entered = moved.copy()
-    entered[:, 1:] &= ~moved[:, :-1]
-    settled = np.arange(curve.shape[1])[None, :] >= (fit.border + MIN_STAGE)[:, None]
-    rose = (fit.border > 0) & (fit.step >= MIN_PEAK)
-    return np.asarray(entered & settled & rose[:, None])
 
 
 def _collapse_and_bursts(jsd: Floats, earliest: int) -> tuple[Floats, Bools]:

@@ -39,6 +39,9 @@ MIN_RISE_WIDTH = 2
 MAX_LOW = 0.5
 """After a collapse divergence is at most this share of what it was."""
 
+TO_THE_END = "It rises to the end: there is no stabilization stage, which is no fault."
+"""Said of what is still rising where the plateau would be."""
+
 TRANSFER = 0.75
 """Share of one half's images whose step must lie where the other half's lies. Where steps are anywhere
 in the middle half of the depth, slack covers 60 % of them."""
@@ -61,6 +64,7 @@ def read_probability(
     curve: Floats,
     nodes: dict[str, Floats],
     mutated: Bools,
+    gained: Bools,
     images: Images,
     needs: Needs,
     name: str,
@@ -71,6 +75,7 @@ def read_probability(
         curve: [N, L+1].
         nodes: onset, critical and settle of each token, [N] each.
         mutated: [N, L+1] where tokens mutate.
+        gained: [N, L+1] where tokens rise once more after they had kept a level.
         images: the image of each row.
         needs: length of a plateau.
         name: what the curve is, for the evidence: "Nucleus mass", "Probability".
@@ -116,27 +121,21 @@ def read_probability(
         f"{name} rises by {gain:.2f} around state {critical.state:g} of {blocks} (25 % to 75 % "
         f"within {shape.width:g} states); {_transferred(shape, images)}"
     )
-    length = images.median(_plateau_length(nodes["critical"], mutated)) or 0.0
+    risen = _last_gain(nodes["critical"], gained, mutated)
+    length = images.median(_plateau_length(risen, mutated)) or 0.0
     states = mutation_states(mutated)
     need = needs.between if states else needs.to_the_end
+    no_plateau = _no_plateau(critical.state, images.median(risen) or 0.0, length, needs, states)
     if shape.unrest_after > MAX_UNREST:
+        varies = f"it varies by {shape.unrest_after:.0%} of the step (at most {MAX_UNREST:.0%})"
         if shape.returns > 0.5:
             return reading(
                 NO_PATTERN,
-                f"{name} rises and falls back without holding a level: between the two it varies by "
-                f"{shape.unrest_after:.0%} of the step (at most {MAX_UNREST:.0%}).",
+                f"{name} rises and falls back without holding a level: between the two {varies}.",
             )
-        return reading(
-            RISE_ONLY,
-            f"{rise} No plateau: after the rise it still varies by {shape.unrest_after:.0%} of the "
-            f"step (at most {MAX_UNREST:.0%}).",
-        )
+        return reading(RISE_ONLY, f"{rise} After the rise {varies}. {no_plateau}")
     if length < need:
-        return reading(
-            RISE_ONLY,
-            f"{rise} No plateau: {max(length, 0):g} transitions lie between the rise and the "
-            f"{'mutation' if states else 'terminal transition'}, {need} are needed.",
-        )
+        return reading(RISE_ONLY, f"{rise} {no_plateau}")
     held = f"{rise} It then holds for {length:g} transitions, varying by {shape.unrest_after:.0%}."
     if not states:
         return reading(RISE_AND_PLATEAU, f"{held} No later state is a mutation layer.")
@@ -259,6 +258,33 @@ def _mutate(states: tuple[int, ...], what: str) -> str:
     return (
         f"At least {MUTATION_QUORUM:.0%} of {what} at each of states {', '.join(map(str, states))}."
     )
+
+
+def _no_plateau(
+    critical: float, risen: float, length: float, needs: Needs, states: tuple[int, ...]
+) -> str:
+    """Why there is no plateau; only words, the rule is the caller's."""
+    said = "No plateau."
+    if risen > critical:
+        said = f"It gains again around state {risen:g}, which is more of the same rise. {said}"
+    need = needs.between if states else needs.to_the_end
+    if length < need:
+        border = "the mutation" if states else "the terminal transition"
+        said = (
+            f"{said[:-1]}: {max(length, 0):g} transitions lie between the rise and {border}, "
+            f"{need} are needed."
+        )
+        if not states:
+            said = f"{said} {TO_THE_END}"
+    return said
+
+
+def _last_gain(critical: Floats, gained: Bools, mutated: Bools) -> Floats:
+    """[N] where a token's rise is over: its critical state, or its last gain before its first mutation."""
+    before = np.cumsum(mutated, axis=1) == 0
+    states = np.arange(gained.shape[1])[None, :]
+    last = np.where(gained & before, states, -1).max(axis=1)
+    return np.asarray(np.maximum(critical, last), dtype=np.float64)
 
 
 def _plateau_length(start: Floats, mutated: Bools) -> Floats:

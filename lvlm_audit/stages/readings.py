@@ -18,10 +18,14 @@ RISE_AND_PLATEAU = "rise and plateau"
 THREE_STAGES = "three stages"
 FAN_OUT = "fan-out"
 """Of the feature level: tokens or images that lay close together spread at one state."""
+FALLS_AND_STAYS_LOW = "falls and stays low"
+"""Of the distribution level, beside its strict reading: a shape, which claims no stages."""
 INCONCLUSIVE = "inconclusive"
 NOT_MEASURED = "not measured"
 
-_WITH_CRITICAL = frozenset({RISE_ONLY, RISE_AND_PLATEAU, THREE_STAGES, FAN_OUT})
+_WITH_CRITICAL = frozenset(
+    {RISE_ONLY, RISE_AND_PLATEAU, THREE_STAGES, FAN_OUT, FALLS_AND_STAYS_LOW}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ class Stages:
             traces also 0 before the last quarter (docs/method.md#late-mutation).
         terminal_share: share of tokens that mutate at the terminal transition L-1 -> L.
         levels_agree: None unless two levels found a critical layer.
+        fall: whether neighbour divergence falls and stays low, a reading beside the distribution level's
+            own; None where divergence was not measured.
         leading: the level that `pattern`, `critical_layer` and `mutation_layers` quote.
     """
 
@@ -110,6 +116,7 @@ class Stages:
     mutation_share: Floats
     terminal_share: float | None
     levels_agree: bool | None
+    fall: LevelReading | None = None
     leading: str = field(default="probability")
 
     @property

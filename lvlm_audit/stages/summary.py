@@ -107,14 +107,8 @@ class Images:
         Returns:
             The shape; None where half of the images or more have no such step.
         """
-        names, index = np.unique(self.of, return_inverse=True)
-        order = np.argsort(index, kind="stable")
-        parts = np.split(values[order], np.cumsum(np.bincount(index))[:-1])
-        # A token's own value, where even numbers leave two: half-way between them is neither's. The
-        # one on the second stage's side, so that a dip or burst of half the tokens leaves no mark.
-        curves = np.stack(
-            [np.sort(p, axis=0)[len(p) // 2 if rises else (len(p) - 1) // 2] for p in parts]
-        )
+        names = np.unique(self.of)
+        curves = self.typical(values, rises=rises)
         fit = fit_step(curves, rises=rises, shortest=shortest)
         found = fit.border > 0
         if 2 * np.count_nonzero(found) <= len(names):
@@ -134,6 +128,17 @@ class Images:
             unrest_after=float(np.median(second[found])),
             returns=float(np.mean(sign * (fit.later - half_way)[found] < 0)),
             transfer=_transfer(border, fold_of(names), self.slack),
+        )
+
+    def typical(self, values: Floats, *, rises: bool) -> Floats:
+        """[images, n] the median over each image's tokens at each point, images in sorted order."""
+        _, index = np.unique(self.of, return_inverse=True)
+        order = np.argsort(index, kind="stable")
+        parts = np.split(values[order], np.cumsum(np.bincount(index))[:-1])
+        # A token's own value, where even numbers leave two: half-way between them is neither's. The
+        # one on the second stage's side, so that a dip or burst of half the tokens leaves no mark.
+        return np.stack(
+            [np.sort(p, axis=0)[len(p) // 2 if rises else (len(p) - 1) // 2] for p in parts]
         )
 
     def transfer(self, states: Floats) -> float:

@@ -18,6 +18,7 @@ from lvlm_audit.metrics.nodes import (
     SETTLE,
     downward_share,
     late_mutations,
+    late_replaced,
     late_start,
     probability_of,
     saturation,
@@ -184,3 +185,38 @@ def test_late_mutations_of_tokens_do_not_mix() -> None:
         one = slice(t, t + 1)
         alone = late_mutations(leader[one], ids[one], probability[one])
         np.testing.assert_array_equal(together[one], alone)
+
+
+def replaced_by_hand(leader: list[int], curves: dict[int, list[float]]) -> dict[int, int]:
+    """State -> the settled leader that is replaced there; one token, read off whole windows."""
+    states = len(leader)
+    run = settled_run(states - 1)
+    stands = [curves[leader[j]][j] >= MIN_PEAK for j in range(states)]
+    found, settled, since = {}, None, 0
+    for j in range(states):
+        if settled is not None and leader[j] != settled:
+            lead = curves[leader[j]][j] - curves[settled][j]
+            if lead >= MUTATION_MARGIN:
+                if j >= late_start(states - 1):
+                    found[j] = settled
+                settled = None
+        recent = range(j - run + 1, j + 1)
+        away = all(not (stands[k] and leader[k] == settled) for k in recent if k >= 0)
+        if away and j - since >= run:
+            settled = None
+        if j + 1 >= run and all(stands[k] and leader[k] == leader[j] for k in recent):
+            settled, since = leader[j], j
+    return found
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 2**32 - 1), st.integers(9, 40), st.sampled_from([0.3, 0.6, 1.0]))
+def test_late_replacements_are_those_of_a_plain_loop(seed: int, blocks: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    # Slow walks of three candidates: leads last, fade and come back.
+    curves = np.cumsum(rng.normal(0, 0.15, (3, blocks + 1)), axis=1) + rng.normal(0, 0.3, (3, 1))
+    curves = scale / (1 + np.exp(-4 * curves))
+    leader = curves.argmax(axis=0)
+    found = late_replaced(leader[None], np.array([[0, 1, 2]]), curves[None])[0]
+    by_hand = replaced_by_hand(leader.tolist(), dict(enumerate(curves.tolist())))
+    assert {int(j): int(found[j]) for j in np.nonzero(found >= 0)[0]} == by_hand
