@@ -23,19 +23,6 @@ _SIZES = re.compile(
 _FIELD = re.compile(r"for field '(\w+)'")
 
 
-def check_config_is_object(name: str, config: object) -> None:
-    """Refuses a config.json that is a list, a number or a word.
-
-    Raises:
-        UnsupportedModel: it is.
-    """
-    if not isinstance(config, Mapping):
-        raise UnsupportedModel(
-            f"the config.json of {name!r} holds a {type(config).__name__} where an object with the model's "
-            f"settings belongs. Save the model again (save_pretrained), or fetch the file anew."
-        )
-
-
 def check_depths(name: str, config: Mapping[str, Any], tensors: int | None) -> None:
     """Refuses more layers than there are tensors to fill them, before a model of so many is built.
 

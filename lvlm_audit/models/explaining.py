@@ -5,9 +5,8 @@ from __future__ import annotations
 from lvlm_audit.errors import ModelNotFound, UnsupportedModel
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.configured import suspects
-from lvlm_audit.models.formats import read_json
+from lvlm_audit.models.formats import damaged_json, read_json
 
-TOO_DEEP = "its JSON is nested deeper than any real file's. The file is damaged: save it again, or fetch it anew."
 _LONGEST, _ANNOUNCED = 240, 4
 """Characters of what another package says, and lines of it that a heading may announce."""
 
@@ -52,9 +51,10 @@ def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
             f"{checkpoint.source!r}{version} is not on this machine and could not be fetched from the hub: "
             f"{said} Check the connection{' and the revision' if version else ''}, or give a local folder."
         )
-    if any(isinstance(e, RecursionError) for e in chain):
-        return UnsupportedModel(f"{name!r} cannot be opened: {TOO_DEEP}")
     folder = checkpoint.folder
+    damaged = None if folder is None else damaged_json(folder)
+    if damaged is not None:
+        return UnsupportedModel(f"{name!r} cannot be opened: {damaged}")
     config = None if folder is None else read_json(folder / "config.json")
     seen = None if config is None else str(config.get("model_type", "not stated"))
     if seen is not None and ("does not recognize" in str(error) or "model type" in str(error)):
@@ -83,8 +83,6 @@ def first_line(error: BaseException) -> str:
     That is its first line; where this only announces what follows ("...:"), what follows too.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, RecursionError):
-        lines = [TOO_DEEP]
     # transformers puts whole paragraphs on one line; the first sentence says what happened.
     line = lines[0] if lines else type(error).__name__
     for more in lines[1:_ANNOUNCED]:

@@ -78,6 +78,12 @@ def put_over(model: Any, checkpoint: Checkpoint) -> tuple[Note, ...]:
         info: Any = set_peft_model_state_dict(over, weights, adapter_name=over.active_adapter)
     except Exception as error:
         sizes = _first_mismatch(error)
+        if any(part in sizes for part in _words_of(model)):
+            remedy = (
+                "Tokens were added before it was trained, and it does not bring all rows of embeddings and "
+                "head: save it again with them (peft: save_embedding_layers=True), or give the base with the "
+                "added tokens as --lvlm-model."
+            )
         raise UnsupportedModel(f"{unlike}: {sizes or first_line(error)} {remedy}") from error
     mark = f".{over.active_adapter}"
     # A tied head shares the embeddings' trained tokens, which are saved once.
@@ -111,7 +117,9 @@ def _resized(model: Any, weights: Mapping[str, Tensor]) -> tuple[Note, ...]:
     parts = [model.get_input_embeddings(), model.get_output_embeddings()]
     brought = []
     for part in parts:
-        saved = None if part is None else weights.get(f"{_PREFIX}{names[part]}.weight")
+        saved = None
+        for own in () if part is None else ("weight", "base_layer.weight"):
+            saved = weights.get(f"{_PREFIX}{names[part]}.{own}", saved)
         if saved is not None and saved.ndim == 2:
             brought.append(int(saved.shape[0]))
     had = int(parts[0].weight.shape[0])
@@ -128,6 +136,12 @@ def _resized(model: Any, weights: Mapping[str, Tensor]) -> tuple[Note, ...]:
             f"used, as it was trained",
         ),
     )
+
+
+def _words_of(model: Any) -> list[str]:
+    """Names of the parts that have a row for each word."""
+    parts = [part for part in (model.get_input_embeddings(), model.get_output_embeddings()) if part]
+    return [name for name, module in model.named_modules() if any(module is part for part in parts)]
 
 
 def _first_mismatch(error: Exception) -> str:
@@ -160,7 +174,7 @@ def heads_merged(model: Any) -> Callable[[], None]:
     Raises:
         UnsupportedModel: it cannot be merged.
     """
-    tuners = sys.modules.get("peft.tuners.tuners_utils")
+    tuners: Any = sys.modules.get("peft.tuners.tuners_utils")
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     undo: list[Callable[[], None]] = []
 

@@ -64,8 +64,8 @@ def words_without_row(bounds: Bounds, tokenizer: Any) -> tuple[Note, ...]:
     return (
         Note(
             "processor",
-            f"the tokenizer has {len(beyond)} tokens whose ids are beyond the model's {bounds.rows} "
-            f"embeddings, first: {first}. As padding they are replaced; a prompt that holds one is refused",
+            f"ids of the tokenizer go beyond the model's {bounds.rows} embeddings ({len(beyond)} in all): "
+            f"{first}. As padding they are replaced; a prompt that holds one is refused",
         ),
     )
 
@@ -83,8 +83,9 @@ def fitted(
     if not isinstance(ids, Tensor) or ids.ndim != 2 or ids.dtype.is_floating_point:
         return made
     mask = made.get("attention_mask")
-    plain = isinstance(mask, Tensor) and mask.shape == ids.shape
-    real = mask.bool() if plain else torch.ones_like(ids, dtype=torch.bool)
+    real = torch.ones_like(ids, dtype=torch.bool)
+    if isinstance(mask, Tensor) and mask.shape == ids.shape:
+        real = mask.bool()
     for probe, count in zip(probes, real.sum(dim=1).tolist(), strict=False):
         if bounds.positions is not None and count > bounds.positions:
             raise ProbeError(

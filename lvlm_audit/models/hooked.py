@@ -81,11 +81,11 @@ class HookedModel:
         model.eval()
         self._restore_head: Callable[[], None] = lambda: None
         self.images: ImagePlaces | None = None
-        # An encoder-decoder's answer is not the end of its prompt: it is said step by step.
-        self.replays_in_one_pass: bool | None = None if self.start_id is None else False
-        """Found out by `traces.replaying` on first use: does one pass give what generation gave?"""
         try:
             check_generates(model)
+            # An encoder-decoder's answer is not the end of its prompt: it is said step by step.
+            self.replays_in_one_pass: bool | None = None if self.start_id is None else False
+            """Found out by `traces.replaying` on first use: does one pass give what generation gave?"""
             self._restore_head = heads_merged(model)
             self.image_token_ids = image_token_ids(model, processor)
             self.image_feature_id = image_feature_id(model)

@@ -151,7 +151,8 @@ def check_tensors(
         ModelBroken: a tensor of the decoder was not read.
     """
     quantised = quantised_by(model.config) is not None
-    lost, others = [], []
+    lost: list[str] = []
+    others: list[str] = []
     for name in found.unexpected:
         harmless = _COMPUTED.search(name) or (quantised and _OF_QUANTISERS.search(name))
         in_decoder = not harmless and _of_decoder(name, model, anatomy)

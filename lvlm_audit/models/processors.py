@@ -12,7 +12,7 @@ from typing import Any
 from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.explaining import first_line
-from lvlm_audit.models.formats import read_json
+from lvlm_audit.models.formats import damaged_json, read_json
 from lvlm_audit.models.overlay import VOCABULARY, asker_files, over_the_base
 from lvlm_audit.notes import Note
 
@@ -82,7 +82,7 @@ def read_processor(checkpoint: Checkpoint, config: Any, *, trust_remote_code: bo
         if processor is None:
             raise UnsupportedModel(
                 f"the processor of {checkpoint.name!r} cannot be opened: "
-                f"{_without_vocabulary(checkpoint) or f'{first_line(error)} {_hint(error)}'}"
+                f"{_missing(checkpoint) or f'{first_line(error)} {_hint(error)}'}"
             ) from error
     if getattr(processor, "tokenizer", None) is None or (
         getattr(processor, "image_processor", None) is None
@@ -110,7 +110,7 @@ def read_tokenizer(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
     except Exception as error:
         raise UnsupportedModel(
             f"the tokenizer of {checkpoint.name!r} cannot be opened: "
-            f"{_without_vocabulary(checkpoint) or f'{first_line(error)} {_SAVE_TOKENIZER}'}"
+            f"{_missing(checkpoint) or f'{first_line(error)} {_SAVE_TOKENIZER}'}"
         ) from error
 
 
@@ -182,11 +182,13 @@ def _class_of(checkpoint: Checkpoint, config: Any) -> Any:
     return mapping.get(type(config), None)
 
 
-def _without_vocabulary(checkpoint: Checkpoint) -> str:
-    """Says that a folder holds no tokenizer at all, where that is so."""
+def _missing(checkpoint: Checkpoint) -> str | None:
+    """What is wrong with the files themselves, where that is plain to see."""
     folder = checkpoint.located().folder
-    if folder is None or any((folder / name).is_file() for name in VOCABULARY):
-        return ""
+    if folder is None:
+        return None
+    if any((folder / name).is_file() for name in VOCABULARY):
+        return damaged_json(folder)
     return f"there is no tokenizer (tokenizer.json, tokenizer.model, vocab.json, ...). {_SAVE_TOKENIZER}"
 
 

@@ -101,8 +101,8 @@ def why_refused(processor: Any, tokenizer: Any) -> str:
 
 _TEXT_ALONE = (
     "was made for text alone: it takes a message's content as one string, not as a list of parts (image, "
-    "text), so that it has no place for an image. Give the model's own template (chat_template.jinja), which writes "
-    "the image's token for a part of type 'image'; or remove it, to ask without one."
+    "text), so that it has no place for an image. Give the model's own template (chat_template.jinja), which "
+    "writes the image's token for a part of type 'image'; or remove it, to ask without one."
 )
 
 

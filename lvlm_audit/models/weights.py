@@ -13,12 +13,11 @@ import torch
 from lvlm_audit.errors import ModelBroken, UnsupportedModel, UsageError
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.configured import (
-    check_config_is_object,
     check_depths,
     check_feature_layers,
 )
 from lvlm_audit.models.explaining import explained, first_line
-from lvlm_audit.models.formats import check_config
+from lvlm_audit.models.formats import check_config, damaged_json, read_json
 from lvlm_audit.models.left_out import Unread, numbers_held, tensor_names, unread
 from lvlm_audit.models.placing import Memory, device_map
 from lvlm_audit.models.quantised import in_full, quantised_by
@@ -39,10 +38,12 @@ def read_config(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
     named = {} if checkpoint.revision is None else {"revision": checkpoint.revision}
     try:
         raw, _ = PreTrainedConfig.get_config_dict(checkpoint.source, **named)
+        if not isinstance(raw, dict):
+            raise TypeError("config.json holds no object")
     except Exception as error:
         raise explained(checkpoint, error) from error
-    check_config_is_object(checkpoint.name, raw)
     check_config(checkpoint.name, raw)
+    _check_generation(checkpoint)
     names = None if checkpoint.folder is None else tensor_names(checkpoint.folder)
     check_depths(checkpoint.name, raw, None if names is None else len(names))
     check_feature_layers(checkpoint.name, raw)
@@ -52,6 +53,13 @@ def read_config(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
         )
     except Exception as error:
         raise explained(checkpoint, error) from error
+
+
+def _check_generation(checkpoint: Checkpoint) -> None:
+    """transformers goes on without a file of generation settings that it cannot read: answers would not end."""
+    path = None if checkpoint.folder is None else checkpoint.folder / "generation_config.json"
+    if path is not None and path.is_file() and read_json(path) is None:
+        raise ModelBroken(f"{checkpoint.name!r} cannot be opened: {damaged_json(path.parent)}")
 
 
 def model_class(checkpoint: Checkpoint, config: Any, *, trust_remote_code: bool) -> Any:
