@@ -75,7 +75,7 @@ def unread(checkpoint: Checkpoint, model: Any, unexpected: Iterable[str]) -> Unr
     inside = [name for name in names if _OF_ADAPTERS.search(name)]
     if inside:
         raise UnsupportedModel(
-            f"the weights of {checkpoint.name!r} hold {len(inside)} tensors of an adapter, first "
+            f"the weights of {checkpoint.name!r} hold {_tensors(inside)} of an adapter, first "
             f"{inside[0]!r}. They would be left out, and another model than the trained one audited. Merge "
             f"them (peft: model.merge_and_unload()) and save again, or save base and adapter apart and give "
             f"both: --lvlm-model BASE --lvlm-adapter FOLDER."
@@ -137,9 +137,7 @@ def check_files(checkpoint: Checkpoint) -> tuple[Note, ...]:
     ]
     if not beside or not read:
         return ()
-    return (
-        Note("model", left_out("file", beside, "weights that the model's index does not name")),
-    )
+    return (Note("model", left_out("file", beside, "beside the weights that are read")),)
 
 
 def check_tensors(
@@ -159,15 +157,15 @@ def check_tensors(
         (lost if in_decoder else others).append(name)
     if lost:
         raise ModelBroken(
-            f"the weights of {checkpoint.name!r} hold {len(lost)} tensors of the decoder for which its "
+            f"the weights of {checkpoint.name!r} hold {_tensors(lost)} of the decoder for which its "
             f"config.json has no place (it says {len(anatomy.blocks)} blocks), first {lost[0]!r}. They would "
             f"be left out. Give the config.json that belongs to these weights, or save the model again."
         )
     told = [
         left_out("tensor", names, why)
         for names, why in (
-            (others, "no part of the model takes them"),
-            (found.skipped, "transformers skips them for this family"),
+            (others, "no place in the model"),
+            (found.skipped, "skipped by transformers for this family"),
         )
         if names
     ]
@@ -177,6 +175,10 @@ def check_tensors(
             f"differ: both are used, untied"
         )
     return tuple(Note("model", text) for text in told)
+
+
+def _tensors(names: list[str]) -> str:
+    return f"{len(names)} tensor{'' if len(names) == 1 else 's'}"
 
 
 def _of_decoder(name: str, model: Any, anatomy: Anatomy) -> bool:
