@@ -15,6 +15,7 @@ from lvlm_audit.errors import LvlmAuditError, ModelNotFound, UsageError
 from lvlm_audit.models.formats import (
     ADAPTER_CONFIG,
     check_adapter,
+    has_weights,
     not_a_checkpoint,
     not_a_folder,
 )
@@ -168,6 +169,12 @@ def resolve(
 def _folder(name: str, path: Path, revision: str | None, adapter: Path | None) -> Checkpoint:
     is_model = (path / "config.json").is_file()
     if (path / ADAPTER_CONFIG).is_file():
+        if is_model and not has_weights(path):
+            raise ModelNotFound(
+                f"folder {name!r} holds an adapter ({ADAPTER_CONFIG}) and a config.json, but no weights of a "
+                f"model. Give the base that it was trained on, and the adapter over it: --lvlm-model BASE "
+                f"--lvlm-adapter {name!r}."
+            )
         if is_model:
             # transformers would follow the adapter's base instead of the model that lies here.
             raise UsageError(

@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lvlm_audit.errors import LvlmAuditError, ProbeError, UnsupportedModel
+from lvlm_audit.errors import LvlmAuditError, ProbeError, UnsupportedModel, UsageError
+from lvlm_audit.models.explaining import first_line
+from lvlm_audit.models.fitting import Bounds, fitted, without_settings
 from lvlm_audit.models.quiet import quiet
+from lvlm_audit.models.templates import template_of, why_refused
 from lvlm_audit.probes.probe import Probe, Turn
 from lvlm_audit.settings.spelling import spelled
 
@@ -25,6 +28,7 @@ def build_inputs(
     dtype: torch.dtype,
     continuations: Sequence[Sequence[int]] | None = None,
     image_id: int | None = None,
+    bounds: Bounds | None = None,
 ) -> Inputs:
     """Left-padded batch inputs, with a continuation appended to each prompt if given.
 
@@ -39,9 +43,11 @@ def build_inputs(
         dtype: of the floating-point ones.
         continuations: token ids to append per probe; may differ in length.
         image_id: the token that the model's configuration names as the image's, if it does.
+        bounds: what the model takes of a prompt.
 
     Raises:
-        ProbeError: an image cannot be read, or the processor refuses a probe; the message names it.
+        ProbeError: an image cannot be read, the processor refuses a probe, or the model cannot take its
+            prompt; the message names it.
         UnsupportedModel: the model has no processor and the probe is not prepared.
     """
     if probes[0].tensors is not None:
@@ -66,8 +72,10 @@ def build_inputs(
         for key, value in inputs.items()
     }
     _check_left_padding(inputs, probes)
+    if bounds is not None:
+        inputs = fitted(inputs, probes, bounds, tokenizer_of(processor))
     if continuations is not None:
-        inputs = extend(inputs, continuations, padding_id(processor))
+        inputs = extend(inputs, continuations, 0 if bounds is None else bounds.padding)
     return inputs
 
 
@@ -122,6 +130,22 @@ def tokenizer_of(processor: Any) -> Any:
     return processor if hasattr(processor, "convert_ids_to_tokens") else None
 
 
+def check_asks(processor: Any) -> None:
+    """Refuses what is passed as a processor and cannot turn a question into tokens.
+
+    Raises:
+        UsageError: a part of a processor, or something else.
+    """
+    if processor is None or tokenizer_of(processor) is not None:
+        return
+    kind = type(processor).__name__
+    part = "an image processor alone" if hasattr(processor, "image_mean") or "Image" in kind else ""
+    raise UsageError(
+        f"processor={kind} has no tokenizer{f' (it is {part})' if part else ''}, so it cannot turn a question "
+        f"into tokens. Pass the model's whole processor (AutoProcessor.from_pretrained(...)), or a tokenizer."
+    )
+
+
 def _processed(processor: Any, probes: Sequence[Probe], image_id: int | None) -> Inputs:
     images = [[image.open() for image in probe.images] for probe in probes]
     tokenizer = tokenizer_of(processor)
@@ -134,9 +158,10 @@ def _processed(processor: Any, probes: Sequence[Probe], image_id: int | None) ->
         # Generated code of processors varies; whatever it objects to concerns these probes.
         if processor is tokenizer or getattr(processor, "image_processor", None) is None:
             made = _text_only(tokenizer, probes)
-        elif getattr(processor, "chat_template", None) is not None:
+        elif (template := template_of(processor, tokenizer)) is not None:
             made = processor.apply_chat_template(
                 [_conversation(probe, shown) for probe, shown in zip(probes, images, strict=True)],
+                chat_template=template,
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=True,
@@ -150,8 +175,12 @@ def _processed(processor: Any, probes: Sequence[Probe], image_id: int | None) ->
         raise
     except Exception as error:
         named = ", ".join(repr(probe.id) for probe in probes[:4])
+        why = " ".join(
+            filter(None, (without_settings(processor), why_refused(processor, tokenizer)))
+        )
         raise ProbeError(
-            f"the model's processor ({type(processor).__name__}) refused probe {named}: {error}"
+            f"the model's processor ({type(processor).__name__}) refused probe {named}: {first_line(error)}"
+            f"{' ' if why else ''}{why}"
         ) from error
     finally:
         tokenizer.padding_side = side
@@ -293,12 +322,6 @@ def _check_left_padding(inputs: Inputs, probes: Sequence[Probe]) -> None:
             f"probe {probes[0].id!r}: the prompt is padded on the right, so its last position predicts "
             f"nothing. Pad prepared tensors on the left."
         )
-
-
-def padding_id(processor: Any) -> int:
-    """What stands in front of a shorter row; its attention mask is 0."""
-    tokenizer = tokenizer_of(processor)
-    return int(getattr(tokenizer, "pad_token_id", None) or 0)
 
 
 def extend(inputs: Inputs, continuations: Sequence[Sequence[int]], padding_id: int) -> Inputs:

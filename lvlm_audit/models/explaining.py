@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from lvlm_audit.errors import ModelNotFound, UnsupportedModel
 from lvlm_audit.models.aliases import Checkpoint
+from lvlm_audit.models.configured import suspects
+from lvlm_audit.models.formats import damaged_json, read_json
 from lvlm_audit.settings.spelling import spelled
+
+_LONGEST, _ANNOUNCED = 240, 4
+"""Characters of what another package says, and lines of it that a heading may announce."""
 
 
 def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
@@ -51,7 +53,11 @@ def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
             f"{said} Check the connection{' and the revision' if version else ''}, or give a local folder."
         )
     folder = checkpoint.folder
-    seen = _model_type(folder) if folder is not None else None
+    damaged = None if folder is None else damaged_json(folder)
+    if damaged is not None:
+        return UnsupportedModel(f"{name!r} cannot be opened: {damaged}")
+    config = None if folder is None else read_json(folder / "config.json")
+    seen = None if config is None else str(config.get("model_type", "not stated"))
     if seen is not None and ("does not recognize" in str(error) or "model type" in str(error)):
         return UnsupportedModel(
             f"transformers does not know the architecture of {name!r} (model_type {seen!r}). A newer "
@@ -59,7 +65,8 @@ def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
         )
     if isinstance(error, (OSError, EnvironmentError)) and checkpoint.kind == "hub":
         return ModelNotFound(f"{checkpoint.source!r} cannot be opened from the hub: {said}")
-    return UnsupportedModel(f"{name!r} cannot be opened: {type(error).__name__}: {said}")
+    blamed = "" if config is None else suspects(config, str(error))
+    return UnsupportedModel(f"{name!r} cannot be opened: {blamed}{type(error).__name__}: {said}")
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -71,17 +78,17 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _model_type(folder: Path) -> str | None:
-    try:
-        return str(json.loads((folder / "config.json").read_text()).get("model_type", "not stated"))
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
 def first_line(error: BaseException) -> str:
-    """What an error says, short enough for a message of ours and ended like a sentence."""
+    """What an error says, short enough for a message of ours and ended like a sentence.
+
+    That is its first line; where this only announces what follows ("...:"), what follows too.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # transformers puts whole paragraphs on one line; the first sentence says what happened.
     line = lines[0] if lines else type(error).__name__
-    line = line if len(line) <= 240 else line[:240].rpartition(" ")[0] + " ..."
-    return line if line.endswith((".", "!", "?")) else line + "."
+    for more in lines[1:_ANNOUNCED]:
+        if not line.endswith(":"):
+            break
+        line = f"{line} {more}"
+    line = line if len(line) <= _LONGEST else line[:_LONGEST].rpartition(" ")[0] + " ..."
+    return line if line.endswith((".", "!", "?")) else line.rstrip(":") + "."

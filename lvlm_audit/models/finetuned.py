@@ -7,7 +7,9 @@ its weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,14 +19,22 @@ from lvlm_audit.errors import UnsupportedModel, UsageError
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.explaining import first_line
 from lvlm_audit.models.formats import check_adapter
+from lvlm_audit.notes import Note
 from lvlm_audit.settings.spelling import spelled
 
 _PREFIX = "base_model.model."
 """Under which peft saves the base's names."""
+_MISMATCH = re.compile(
+    r"size mismatch for (\S+): copying a param with shape torch\.Size\(\[([\d, ]*)\]\) from checkpoint, "
+    r"the shape in current model is torch\.Size\(\[([\d, ]*)\]\)"
+)
 
 
-def put_over(model: Any, checkpoint: Checkpoint) -> None:
+def put_over(model: Any, checkpoint: Checkpoint) -> tuple[Note, ...]:
     """Puts the checkpoint's adapter over the model, in place.
+
+    Returns:
+        What of the base was changed for it.
 
     Raises:
         UsageError: the package peft is not installed.
@@ -56,9 +66,11 @@ def put_over(model: Any, checkpoint: Checkpoint) -> None:
     trained_on = str(config.get("base_model_name_or_path") or "a base it does not name")
     unlike = f"adapter {folder!r}, trained on {trained_on!r}, does not fit {checkpoint.source!r}"
     remedy = f"Give the base that it was trained on as {spelled('model')}."
+    notes: tuple[Note, ...] = ()
     # transformers' own load_adapter() leaves DoRA's magnitudes out, and computes in another dtype.
     try:
         weights = _in_todays_names(model, load_peft_weights(folder, device="cpu"))
+        notes = _resized(model, weights)
         kind.inference_mode = True
         over = PeftModel(model, kind)
         for layer in over.modules():
@@ -66,7 +78,14 @@ def put_over(model: Any, checkpoint: Checkpoint) -> None:
                 _bring_back(layer)
         info: Any = set_peft_model_state_dict(over, weights, adapter_name=over.active_adapter)
     except Exception as error:
-        raise UnsupportedModel(f"{unlike}: {first_line(error)} {remedy}") from error
+        sizes = _first_mismatch(error)
+        if any(part in sizes for part in _words_of(model)):
+            remedy = (
+                "Tokens were added before it was trained, and it does not bring all rows of embeddings and "
+                "head: save it again with them (peft: save_embedding_layers=True), or give the base with the "
+                "added tokens as --lvlm-model."
+            )
+        raise UnsupportedModel(f"{unlike}: {sizes or first_line(error)} {remedy}") from error
     mark = f".{over.active_adapter}"
     # A tied head shares the embeddings' trained tokens, which are saved once.
     missing = [
@@ -86,7 +105,58 @@ def put_over(model: Any, checkpoint: Checkpoint) -> None:
     head = model.get_output_embeddings()
     for module in () if head is None else head.modules():
         if isinstance(module, BaseTunerLayer):
-            _merge(model, module, folder)
+            merge_head(model, module, f"adapter {folder!r}")
+    return notes
+
+
+def _resized(model: Any, weights: Mapping[str, Tensor]) -> tuple[Note, ...]:
+    """Gives the base as many words as the adapter was trained with, where it brings all their rows.
+
+    peft saves embeddings and head whole where tokens were added; they fit a base of as many rows only.
+    """
+    names = {module: name for name, module in model.named_modules()}
+    parts = [model.get_input_embeddings(), model.get_output_embeddings()]
+    brought = []
+    for part in parts:
+        saved = None
+        for own in () if part is None else ("weight", "base_layer.weight"):
+            saved = weights.get(f"{_PREFIX}{names[part]}.{own}", saved)
+        if saved is not None and saved.ndim == 2:
+            brought.append(int(saved.shape[0]))
+    had = int(parts[0].weight.shape[0])
+    tied = parts[1] is not None and parts[1].weight is parts[0].weight
+    # Rows that the adapter does not bring would be made up.
+    whole = len(brought) == 2 or (tied and len(brought) == 1)
+    if not whole or len(set(brought)) > 1 or brought[0] == had:
+        return ()
+    model.resize_token_embeddings(brought[0], mean_resizing=False)
+    return (
+        Note(
+            "model",
+            f"the base's embeddings and head have {had} rows, the adapter brings {brought[0]}: its rows are "
+            f"used, as it was trained",
+        ),
+    )
+
+
+def _words_of(model: Any) -> list[str]:
+    """Names of the parts that have a row for each word."""
+    parts = [part for part in (model.get_input_embeddings(), model.get_output_embeddings()) if part]
+    return [name for name, module in model.named_modules() if any(module is part for part in parts)]
+
+
+def _first_mismatch(error: Exception) -> str:
+    """Which tensor does not fit, with both sizes; "" where the error is about something else."""
+    found = _MISMATCH.search(str(error))
+    if found is None:
+        return ""
+    name, saved, wanted = found.groups()
+    count = len(_MISMATCH.findall(str(error)))
+    saved, wanted = (" x ".join(size.split(", ")) for size in (saved, wanted))
+    return (
+        f"{count} of its tensors have another size than the base's, first {name}: {saved} in the adapter, "
+        f"{wanted} in the base."
+    )
 
 
 def _bring_back(layer: Any) -> None:
@@ -99,7 +169,55 @@ def _bring_back(layer: Any) -> None:
             part.to_empty(device=moved.execution_device)
 
 
-def _merge(model: Any, head: Any, folder: str) -> None:
+def heads_merged(model: Any) -> Callable[[], None]:
+    """Merges what an adapter in memory does to the head, and returns what gives the head back as it was.
+
+    Raises:
+        UnsupportedModel: it cannot be merged.
+    """
+    tuners: Any = sys.modules.get("peft.tuners.tuners_utils")
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    undo: list[Callable[[], None]] = []
+
+    def restore() -> None:
+        while undo:
+            undo.pop()()
+
+    for layer in () if head is None or tuners is None else head.modules():
+        if not isinstance(layer, tuners.BaseTunerLayer) or layer.merged or layer.disable_adapters:
+            continue
+        plain = layer.get_base_layer()
+        before = dict(plain.named_parameters(recurse=False))
+
+        def back(layer: Any = layer, plain: Any = plain, before: dict[str, Any] = before) -> None:
+            layer.unmerge()
+            # Taking away what was added rounds; the weights themselves were never touched.
+            for name, parameter in before.items():
+                setattr(plain, name, parameter)
+
+        for name, parameter in before.items():
+            twin = torch.nn.Parameter(parameter.detach().clone(), requires_grad=False)
+            setattr(plain, name, twin)
+        undo.append(back)
+        try:
+            merge_head(model, layer, "the model's adapter")
+        except UnsupportedModel:
+            restore()
+            raise
+    return restore
+
+
+def merge_head(model: Any, head: Any, whose: str) -> None:
+    """Merges an adapted head into its weight, which the lens reads, in place.
+
+    Args:
+        model: that it is the head of.
+        head: peft's layer around it.
+        whose: the adapter, as the message about it begins.
+
+    Raises:
+        UnsupportedModel: it cannot be merged.
+    """
     plain = head.get_base_layer()
     tied = plain.weight is getattr(model.get_input_embeddings(), "weight", None)
     if tied:
@@ -109,7 +227,7 @@ def _merge(model: Any, head: Any, folder: str) -> None:
         head.merge(safe_merge=True)
     except Exception as error:
         raise UnsupportedModel(
-            f"adapter {folder!r} changes the head in a way that cannot be merged into its weights, which the "
+            f"{whose} changes the head in a way that cannot be merged into its weights, which the "
             f"lens reads: {first_line(error)}"
         ) from error
 

@@ -15,6 +15,10 @@ from lvlm_audit.errors import LvlmAuditError, ModelBroken, ModelNotFound, Unsupp
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+TRAINING_STATE = re.compile(
+    r"(training_args|optimizer\w*|scheduler\w*|scaler|random_states_\w+|rng_state\w*)\.\w+"
+)
+"""Files of a training run that hold no weights of the model."""
 
 _GGUF = (
     "is GGUF, the format of llama.cpp, which keeps a vision model's image tower in a file of its own "
@@ -33,6 +37,8 @@ _NOT_ASKED_ABOUT_IMAGES = {
 _ORIGINAL_LLAVA = re.compile(
     r"Llava\w*(Llama|Mistral|Mixtral|Mpt|Qwen\w*|Gemma\w*|Phi\w*)ForCausalLM"
 )
+_OF_ANY_FORM = frozenset({"trainer_state.json", "all_results.json", "train_results.json"})
+"""JSON files of a training run, which nobody reads here."""
 _LONGEST_HEADER = 100_000_000
 """Bytes; as the safetensors library has it."""
 
@@ -164,7 +170,22 @@ def check_adapter(name: str, folder: Path) -> Mapping[str, Any]:
             )
         raise ModelNotFound(f"adapter {name!r} has no {ADAPTER_WEIGHTS}. Save it again.")
     _metadata(name, weights)
+    beside = _trained_beside(folder)
+    if beside:
+        raise UnsupportedModel(
+            f"adapter {name!r} holds trained weights that no adapter can take ({_some(beside)}): the layers "
+            f"that were trained whole, beside the adapter. Without them another model would be audited. Merge "
+            f"both into the base with the training code's own script (LLaVA's: "
+            f"scripts/merge_lora_weights.py), save it as safetensors, and give that folder as the model."
+        )
     return config
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds weights of a whole model, in whatever form."""
+    own = _ending(_files(folder), *PICKLES, ".safetensors", ".gguf")
+    beside = re.compile(r"adapter_model|non_lora|mm_projector")
+    return any(not beside.match(path.name) for path in own)
 
 
 def takes_images(folder: Path) -> bool:
@@ -188,9 +209,31 @@ def read_json(path: Path) -> Mapping[str, Any] | None:
     """The object in a JSON file; None where there is none."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return read if isinstance(read, dict) else None
+
+
+def damaged_json(folder: Path) -> str | None:
+    """The first of a folder's JSON files that holds no object, and what is wrong with it; None: none.
+
+    Whoever opens a checkpoint reads several, and an error rarely says in which one it was.
+    """
+    for path in sorted(folder.glob("*.json")):
+        if path.name in _OF_ANY_FORM or not path.is_file():
+            continue
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+        except RecursionError:
+            what = "is nested deeper than any real file"
+        except (OSError, ValueError) as error:
+            what = f"is no JSON ({error})"
+        else:
+            if isinstance(held, dict):
+                continue
+            what = f"holds a {type(held).__name__} where an object belongs"
+        return f"its {path.name!r} {what}. It is damaged: save it again, or fetch it anew."
+    return None
 
 
 def _check_shards(name: str, folder: Path) -> None:
@@ -249,7 +292,20 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _ending(files: list[Path], *suffixes: str) -> list[Path]:
-    return [path for path in files if path.suffix in suffixes and path.name != "training_args.bin"]
+    return [
+        path
+        for path in files
+        if path.suffix in suffixes and not TRAINING_STATE.fullmatch(path.name)
+    ]
+
+
+def _trained_beside(folder: Path) -> list[Path]:
+    """Weights in an adapter's folder that peft does not read, its own in an older form left aside."""
+    return [
+        path
+        for path in _ending(_files(folder), *PICKLES, ".safetensors")
+        if path.stem != Path(ADAPTER_WEIGHTS).stem
+    ]
 
 
 def _some(files: list[Path]) -> str:

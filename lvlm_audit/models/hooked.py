@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
@@ -17,16 +17,21 @@ from lvlm_audit.models.asking import (
     Inputs,
     Prompt,
     build_inputs,
+    check_asks,
     extend,
-    padding_id,
     prompts_of,
     tokenizer_of,
 )
+from lvlm_audit.models.explaining import first_line
+from lvlm_audit.models.finetuned import heads_merged
+from lvlm_audit.models.fitting import bounds_of, misplaced, words_without_row
 from lvlm_audit.models.hooks import Receive, hooks_restored, tapped
 from lvlm_audit.models.images import ImagePlaces, find_images
 from lvlm_audit.models.proof import Proof, prove
 from lvlm_audit.models.structure import check_generates
+from lvlm_audit.models.templates import check_template
 from lvlm_audit.models.tokens import end_ids, image_feature_id, image_token_ids, start_id
+from lvlm_audit.models.unwrapping import unwrapped
 from lvlm_audit.notes import Note
 from lvlm_audit.probes.probe import ImageSource, Probe
 
@@ -63,8 +68,8 @@ class HookedModel:
         sample: Probe | None = None,
         notes: Iterable[Note] = (),
     ) -> None:
-        # torch.compile() wraps a model; the one inside is what generates.
-        self.model = model = getattr(model, "_orig_mod", model)
+        self.model = model = unwrapped(model)
+        check_asks(processor)
         self.processor = processor
         self.tokenizer = tokenizer_of(processor)
         self.name = name or getattr(model, "name_or_path", "") or type(model).__name__
@@ -74,22 +79,35 @@ class HookedModel:
         # Each part for itself: a frozen tower may be in evaluation mode while the rest trains.
         self._training = [(module, module.training) for module in model.modules()]
         model.eval()
-        self.image_token_ids = image_token_ids(model, processor)
-        self.image_feature_id = image_feature_id(model)
-        self.end_ids = end_ids(model, self.tokenizer)
-        known = set(getattr(self.tokenizer, "all_special_ids", None) or ())
+        self._restore_head: Callable[[], None] = lambda: None
         self.images: ImagePlaces | None = None
-        self.special_ids = frozenset(known | self.image_token_ids | self.end_ids)
-        # An encoder-decoder's answer is not the end of its prompt: it is said step by step.
-        self.replays_in_one_pass: bool | None = None if self.start_id is None else False
-        """Found out by `traces.replaying` on first use: does one pass give what generation gave?"""
         try:
             check_generates(model)
+            # An encoder-decoder's answer is not the end of its prompt: it is said step by step.
+            self.replays_in_one_pass: bool | None = None if self.start_id is None else False
+            """Found out by `traces.replaying` on first use: does one pass give what generation gave?"""
+            self._restore_head = heads_merged(model)
+            self.image_token_ids = image_token_ids(model, processor)
+            self.image_feature_id = image_feature_id(model)
+            self.end_ids = end_ids(model, self.tokenizer)
+            known = set(getattr(self.tokenizer, "all_special_ids", None) or ())
+            self.special_ids = frozenset(known | self.image_token_ids | self.end_ids)
+            self._bounds = bounds_of(self.name, model, self.tokenizer, self.image_token_ids)
+            if processor is not None:
+                self.notes += check_template(self.name, processor, self.tokenizer)
+                self.notes += words_without_row(self._bounds, self.tokenizer)
             samples = {asked: _spoken(inputs) for asked, inputs in self._samples().items()}
             first = next(iter(samples.values()))
             self.anatomy: Anatomy = adapted(model, first) or dissect(model, first)
             self.proofs: tuple[Proof, ...] = self._proved(samples)
             self._image_places(first)
+        except CannotRun as error:
+            self.close()
+            said = first_line(error.__cause__ or error)
+            why = misplaced(model, processor, first, said)
+            if not why:
+                raise
+            raise UnsupportedModel(f"{self.name}: {why}. It said: {said}") from error
         except LvlmAuditError:
             self.close()
             raise
@@ -140,6 +158,7 @@ class HookedModel:
             dtype=self.dtype,
             continuations=continuations,
             image_id=self.image_feature_id,
+            bounds=self._bounds,
         )
         return self._started(made)
 
@@ -161,7 +180,12 @@ class HookedModel:
 
     def extended(self, inputs: Inputs, continuations: Sequence[Sequence[int]]) -> Inputs:
         """The same inputs with ids appended to each row, as `inputs(probes, continuations)` makes them."""
-        return extend(inputs, continuations, padding_id(self.processor))
+        return extend(inputs, continuations, self.padding_id)
+
+    @property
+    def padding_id(self) -> int:
+        """What stands where nothing is read; the tokenizer's own where the model has a row for it."""
+        return self._bounds.padding
 
     def prompts(self, inputs: Inputs) -> list[Prompt]:
         """How many positions each row's prompt has, and how many of them are the image's."""
@@ -209,6 +233,8 @@ class HookedModel:
 
     def close(self) -> None:
         """Gives the model back as it came."""
+        self._restore_head()
+        self._restore_head = lambda: None
         for module, training in self._training:
             module.training = training
 

@@ -7,14 +7,17 @@ from typing import Any
 
 import torch
 
-from lvlm_audit.errors import UsageError
+from lvlm_audit.errors import LvlmAuditError, UsageError
 from lvlm_audit.models.aliases import Checkpoint, resolve
+from lvlm_audit.models.finetuned import put_over
 from lvlm_audit.models.formats import check_weights
 from lvlm_audit.models.hooked import HookedModel
+from lvlm_audit.models.left_out import check_files, check_tensors
 from lvlm_audit.models.placing import Memory, device_named
-from lvlm_audit.models.processors import read_processor, read_tokenizer
+from lvlm_audit.models.processors import read_asker
 from lvlm_audit.models.quiet import quiet
-from lvlm_audit.models.weights import model_class, read_config, read_model
+from lvlm_audit.models.weights import check_finite, model_class, read_config, read_model
+from lvlm_audit.notes import Note
 from lvlm_audit.probes.probe import Probe
 
 _DTYPES = {
@@ -70,12 +73,14 @@ def load(
         raise UsageError('max_memory bounds how a model is spread: it needs device="map".')
     where = device_named(device)
     wanted = _dtype(dtype)
+    notes: list[Note] = []
     if checkpoint.folder is not None:
         check_weights(checkpoint.name, checkpoint.folder, complete=checkpoint.kind == "folder")
+        notes += check_files(checkpoint)
     with quiet():
         config = read_config(checkpoint, trust_remote_code=trust_remote_code)
         kind = model_class(checkpoint, config, trust_remote_code=trust_remote_code)
-        model = read_model(
+        model, unread = read_model(
             checkpoint,
             config,
             kind,
@@ -85,11 +90,20 @@ def load(
             memory=max_memory,
             trust_remote_code=trust_remote_code,
         )
-        if kind.__name__ == "AutoModelForCausalLM":
-            processor = read_tokenizer(checkpoint, trust_remote_code=trust_remote_code)
-        else:
-            processor = read_processor(checkpoint, config, trust_remote_code=trust_remote_code)
-        return HookedModel(model, processor, name=checkpoint.name)
+        if checkpoint.adapter is not None:
+            notes += put_over(model, checkpoint)
+            check_finite(model, checkpoint)
+        sees = kind.__name__ != "AutoModelForCausalLM"
+        processor, more = read_asker(
+            checkpoint, config, sees=sees, trust_remote_code=trust_remote_code
+        )
+        hooked = HookedModel(model, processor, name=checkpoint.name, notes=(*notes, *more))
+        try:
+            hooked.notes += check_tensors(checkpoint, model, hooked.anatomy, unread)
+        except LvlmAuditError:
+            hooked.close()
+            raise
+        return hooked
 
 
 def hook(

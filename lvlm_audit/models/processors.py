@@ -6,12 +6,15 @@ Where that is not installed, such a processor is opened without its video part, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.explaining import first_line
-from lvlm_audit.models.formats import read_json
+from lvlm_audit.models.formats import damaged_json, read_json
+from lvlm_audit.models.overlay import VOCABULARY, asker_files, over_the_base
+from lvlm_audit.notes import Note
 
 _NAMED_IN = (
     "processor_config.json",
@@ -21,6 +24,44 @@ _NAMED_IN = (
     "config.json",
 )
 """Files in which checkpoints of different age name their processor's class, as transformers asks them."""
+
+_SAVE_TOKENIZER = "Save it into the same folder (tokenizer.save_pretrained)."
+
+
+def read_asker(
+    checkpoint: Checkpoint, config: Any, *, sees: bool, trust_remote_code: bool
+) -> tuple[Any, tuple[Note, ...]]:
+    """What turns a question into tensors: the processor, or a decoder's tokenizer; an adapter's own first.
+
+    Args:
+        checkpoint: that is opened.
+        config: its configuration.
+        sees: whether it takes images.
+        trust_remote_code: run code that comes with it.
+
+    Raises:
+        UnsupportedModel: it cannot be opened, or takes no images.
+    """
+
+    def read(where: Checkpoint) -> Any:
+        if sees:
+            return read_processor(where, config, trust_remote_code=trust_remote_code)
+        return read_tokenizer(where, trust_remote_code=trust_remote_code)
+
+    if checkpoint.adapter is None or not asker_files(checkpoint.adapter):
+        return read(checkpoint), ()
+    if checkpoint.kind == "hub":
+        # Fetches the files of the base.
+        read(checkpoint)
+    base = checkpoint.located().folder
+    assert base is not None
+    with over_the_base(base, checkpoint.adapter) as (folder, changed):
+        if not changed:
+            return read(checkpoint), ()
+        named = f"{checkpoint.adapter} over {checkpoint.source}"
+        made = read(replace(checkpoint, name=named, kind="folder", path=folder, revision=None))
+    text = f"the adapter's own files are used instead of the base's: {', '.join(changed)}"
+    return made, (Note("processor", text),)
 
 
 def read_processor(checkpoint: Checkpoint, config: Any, *, trust_remote_code: bool) -> Any:
@@ -40,7 +81,8 @@ def read_processor(checkpoint: Checkpoint, config: Any, *, trust_remote_code: bo
         processor = _images_only(checkpoint, config, how)
         if processor is None:
             raise UnsupportedModel(
-                f"the processor of {checkpoint.name!r} cannot be opened: {first_line(error)} {_hint(error)}"
+                f"the processor of {checkpoint.name!r} cannot be opened: "
+                f"{_missing(checkpoint) or f'{first_line(error)} {_hint(error)}'}"
             ) from error
     if getattr(processor, "tokenizer", None) is None or (
         getattr(processor, "image_processor", None) is None
@@ -67,8 +109,8 @@ def read_tokenizer(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
         )
     except Exception as error:
         raise UnsupportedModel(
-            f"the tokenizer of {checkpoint.name!r} cannot be opened: {first_line(error)} Save it into the "
-            f"same folder (tokenizer.save_pretrained)."
+            f"the tokenizer of {checkpoint.name!r} cannot be opened: "
+            f"{_missing(checkpoint) or f'{first_line(error)} {_SAVE_TOKENIZER}'}"
         ) from error
 
 
@@ -138,6 +180,16 @@ def _class_of(checkpoint: Checkpoint, config: Any) -> Any:
             return found if isinstance(found, type) else None
     mapping = transformers.models.auto.processing_auto.PROCESSOR_MAPPING
     return mapping.get(type(config), None)
+
+
+def _missing(checkpoint: Checkpoint) -> str | None:
+    """What is wrong with the files themselves, where that is plain to see."""
+    folder = checkpoint.located().folder
+    if folder is None:
+        return None
+    if any((folder / name).is_file() for name in VOCABULARY):
+        return damaged_json(folder)
+    return f"there is no tokenizer (tokenizer.json, tokenizer.model, vocab.json, ...). {_SAVE_TOKENIZER}"
 
 
 def _hint(error: Exception) -> str:

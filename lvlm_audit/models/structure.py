@@ -86,9 +86,9 @@ def refusing(model: Any, inputs: Mapping[str, Any]) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, KeyError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise CannotRun(
-            f"{class_name(model)} cannot be run on {', '.join(sorted(inputs))}: {said} If it needs more "
+            f"{class_name(model)} cannot be run on {', '.join(sorted(inputs))}: {said}. If it needs more "
             f"than text, pass its processor, or sample=Probe.prepared({{...}}) with what generate() takes."
         ) from error
 
@@ -178,6 +178,11 @@ def find_blocks(model: Any, calls: Calls) -> tuple[nn.Module, ...]:
     declared = {n for key in DEPTHS if isinstance(n := getattr(config, key, None), int)}
     # Where the number of layers has a name of its own, it is still a number of the configuration.
     lengths = declared or {n for n in vars(config).values() if isinstance(n, int) and n > 1}
+    if declared and max(declared) < 1:
+        raise UnsupportedModel(
+            f"{class_name(model)} declares {max(declared)} decoder blocks: its config.json says so "
+            f"(num_hidden_layers or its kin). Give the config.json that belongs to these weights."
+        )
     rows = _rows_of_modules(model)
     finished = {id(module): time for time, (module, _) in enumerate(calls.order)}
     fitting = {name: row for name, row in rows.items() if len(row) in lengths}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.structure import is_encoder_decoder, text_config
 
 
@@ -47,11 +48,23 @@ def start_id(model: Any) -> int | None:
 
 
 def end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Tokens that end an answer."""
+    """Tokens that end an answer.
+
+    Raises:
+        UnsupportedModel: what is stated as such is no id of a token.
+    """
     config = getattr(model, "generation_config", None)
-    ends = getattr(config, "eos_token_id", None)
-    if ends is None:
-        ends = getattr(tokenizer, "eos_token_id", None)
-    if ends is None:
+    stated = getattr(config, "eos_token_id", None)
+    if stated is None:
+        stated = getattr(tokenizer, "eos_token_id", None)
+    if stated is None:
         return frozenset()
-    return frozenset([ends] if isinstance(ends, int) else map(int, ends))
+    ends = list(stated) if isinstance(stated, (list, tuple, set)) else [stated]
+    for end in ends:
+        # -1 is how some checkpoints say that nothing ends their answers.
+        if type(end) is not int or end < -1:
+            raise UnsupportedModel(
+                f"generation_config.json (or config.json) says eos_token_id = {stated!r}, but {end!r} is no "
+                f"token's id. Ids are whole numbers from 0 on: correct it."
+            )
+    return frozenset(end for end in ends if end >= 0)

@@ -200,14 +200,13 @@ def _call(
             assert processor is not None
             return processor(ids, scores)
 
-    padding = getattr(hooked.tokenizer, "pad_token_id", None)
     run = partial(
         greedy,
         hooked.model,
         inputs,
         max_new_tokens=max_new_tokens,
         end_ids=ends,
-        padding_id=padding if padding is not None else (ends[0] if ends else 0),
+        padding_id=hooked.padding_id,
         start_id=hooked.start_id,
         stopping_criteria=StoppingCriteriaList([After()] if after is not None else []),
     )
