@@ -12,6 +12,7 @@ import torch
 from lvlm_audit.errors import ModelBroken, UnsupportedModel, UsageError
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.explaining import explained, first_line
+from lvlm_audit.models.fetched_code import check_fetches_nothing
 from lvlm_audit.models.finetuned import put_over
 from lvlm_audit.models.formats import check_config
 from lvlm_audit.models.placing import Memory, device_map
@@ -33,6 +34,7 @@ def read_config(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
     except Exception as error:
         raise explained(checkpoint, error) from error
     check_config(checkpoint.name, raw)
+    check_fetches_nothing(checkpoint.name, raw, trust_remote_code=trust_remote_code)
     try:
         return AutoConfig.from_pretrained(
             checkpoint.source, trust_remote_code=trust_remote_code, **named
