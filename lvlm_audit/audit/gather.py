@@ -191,7 +191,7 @@ class _Session:
             self._model.close()
 
     def gather(self, needs: Sequence[Need]) -> Gathered:
-        if not is_here(self.checkpoint):
+        if not is_here(self.checkpoint, trust_remote_code=self.settings.trust_remote_code):
             # What does not lie here has no content to be keyed by: fetch it first. A key made of its
             # name would serve an old recording once the hub holds other weights.
             self._opened()

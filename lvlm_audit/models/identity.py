@@ -67,16 +67,20 @@ def fingerprint(checkpoint: Checkpoint) -> str:
     return total.hexdigest()
 
 
-def is_here(checkpoint: Checkpoint) -> bool:
+def is_here(checkpoint: Checkpoint, *, trust_remote_code: bool) -> bool:
     """Whether everything that opening reads lies on this machine, so that the key can be trusted.
 
     A folder is what it is. A hub snapshot may be fetched in part: two revisions of which only an equal
-    config.json was fetched would have one key.
+    config.json was fetched would have one key. So would checkpoints whose code lies elsewhere on the hub.
+
+    Args:
+        checkpoint: to be opened.
+        trust_remote_code: whether code of others takes part.
     """
     folder = checkpoint.folder
     if folder is None:
         return False
-    if any(place is None for _, place in _code_elsewhere(folder)):
+    if trust_remote_code and any(place is None for _, place in _code_elsewhere(folder)):
         return False
     if checkpoint.kind == "folder":
         return True

@@ -198,16 +198,16 @@ def test_a_snapshot_that_was_fetched_in_part_has_no_key_yet(tmp_path: Path) -> N
     snapshot.mkdir(parents=True)
     one = Checkpoint("x", "hub", hub_id="a/b", snapshot=snapshot)
     for name in ("config.json", "model.safetensors", "tokenizer.json", "processor_config.json"):
-        assert not is_here(one)
+        assert not is_here(one, trust_remote_code=False)
         shutil.copy(whole / name, snapshot / name)
-    assert is_here(one)
-    assert is_here(resolve(str(whole)))
+    assert is_here(one, trust_remote_code=False)
+    assert is_here(resolve(str(whole)), trust_remote_code=False)
 
 
 def test_everything_that_opening_reads_is_in_the_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tiny_models.save(tiny_models.qwen2_5_vl(), tmp_path / "model")
+    folder = tiny_models.save(tiny_models.llava(blocks=2, width=16), tmp_path / "model")
     read = opened_files(lambda: load(folder).close(), folder)
     assert {"config.json", "tokenizer_config.json", "chat_template.jinja"} <= read
     for name in read:
@@ -260,7 +260,9 @@ def test_code_that_lies_in_another_place_is_in_the_key(folder: Path, tmp_path: P
     (code / "modeling.py").write_text("two")
     assert key(folder) != before
     (folder / "config.json").write_text('{"auto_map": {"AutoModel": "no/where--modeling.Model"}}')
-    assert not is_here(resolve(str(folder))), "it is fetched before a key is made"
+    one = resolve(str(folder))
+    assert not is_here(one, trust_remote_code=True), "it is fetched before a key is made"
+    assert is_here(one, trust_remote_code=False)
 
 
 def test_a_model_that_is_not_here_yet_has_its_name_for_a_key() -> None:
