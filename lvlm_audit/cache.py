@@ -38,8 +38,10 @@ def cannot_keep(what: str, error: OSError) -> UsageError:
     """
     folder = cache_dir()
     reason = error.strerror or str(error)
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
+    met = [Path(error.filename)] if isinstance(error.filename, str) else []
+    for place in (*met, folder, *folder.parents):
+        # What is to be a folder on the way there, not a file that is to be written.
+        if isinstance(error, FileExistsError | NotADirectoryError) and place.is_file():
             reason = f"{str(place)!r} is a file"
     return UsageError(
         f"{what} cannot be kept in the cache folder {str(folder)!r}: {reason}. Set {VARIABLE} to a folder "

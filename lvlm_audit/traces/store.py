@@ -177,6 +177,9 @@ def load(folder: Path) -> Recording:
         ) from error
     except (DamagedRecording, _Newer, MemoryError):
         raise
+    except OSError as error:
+        what = f"{Path(error.filename).name}: {error.strerror}" if error.filename else str(error)
+        raise DamagedRecording(f"stored traces are damaged ({what}). {remedy}") from error
     except Exception as error:
         raise DamagedRecording(
             f"stored traces are damaged ({type(error).__name__}: {error}). {remedy}"
