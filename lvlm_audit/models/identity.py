@@ -126,7 +126,7 @@ def _labelled(part: str, folder: Path, named: set[Path]) -> Iterator[tuple[str, 
 
 def _code_elsewhere(folder: Path) -> list[tuple[str, Path | None]]:
     """Repositories and folders whose code a checkpoint's `auto_map` names, and where each lies here."""
-    named = {}
+    named: dict[str, str] = {}
     for file in _NAME_CODE:
         for reference in _texts((read_json(folder / file) or {}).get("auto_map")):
             repository, mark, rest = reference.partition("--")

@@ -129,7 +129,7 @@ def test_what_is_made_of_answers_follows_them(recorded):
     _, audit = recorded.audit()
     assert made(recorded) == KINDS
     assert "recorded anew: 5 recordings, the first set aside" in audit["notes"][0]["text"]
-    result, audit = recorded.audit()
+    recorded.run()
     assert made(recorded) == []
 
 
