@@ -279,9 +279,13 @@ def test_a_lock_of_another_process_is_waited_for_and_said(recorded, monkeypatch)
 def test_what_is_stored_needs_no_lock(recorded):
     (lock,) = (recorded.path / "cache" / "traces").glob("*.lock")
     other = holding(lock)
+    late = threading.Timer(20, lambda: other.communicate(""))
+    late.start()
     try:
         result = recorded.run()
+        assert other.poll() is None, "the lock was waited for"
     finally:
+        late.cancel()
         other.communicate("")
     assert result.ret == 0
     assert "waiting" not in result.stdout.str()
