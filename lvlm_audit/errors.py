@@ -46,6 +46,10 @@ class TraceError(LvlmAuditError):
     """A trace whose arrays contradict each other, or a stored trace that cannot be read."""
 
 
+class DamagedRecording(TraceError):
+    """A stored recording that is not what was written: it can be set aside and recorded again."""
+
+
 class RecordingError(LvlmAuditError):
     """The model could not be recorded on a probe; names the probe and the step."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-About = Literal["model", "processor", "probes", "images"]
+About = Literal["model", "processor", "probes", "images", "store"]
 
 _NAMED = 3
 
@@ -21,7 +21,7 @@ class Note:
     """One thing that was left out, or used otherwise.
 
     Attributes:
-        about: what it concerns: "model", "processor", "probes" or "images".
+        about: what it concerns: "model", "processor", "probes", "images" or "store".
         text: a sentence; it may quote files and checkpoints, so outputs treat it as hostile.
 
     Example:

@@ -10,17 +10,18 @@ import importlib.metadata
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from lvlm_audit.cache import cache_dir
+from lvlm_audit.auditing.keeping import Keeper, digest_of
 from lvlm_audit.engine.local import LocalEngine
 from lvlm_audit.engine.protocol import Engine
-from lvlm_audit.errors import ProbeError, UsageError
+from lvlm_audit.errors import ModelBroken, ProbeError, UsageError
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.models.aliases import Checkpoint, resolve
 from lvlm_audit.models.formats import takes_images
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
-from lvlm_audit.models.identity import packages_of
+from lvlm_audit.models.identity import is_here, packages_of
 from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.controlled import Shown, under_control
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
@@ -171,49 +172,57 @@ class _Session:
     shown: Shown
     on_progress: Progress
     engine: Engine
-    _reused: int = 0
     _shared: dict[str, Any] = field(default_factory=dict)
 
     def gather(self, needs: Sequence[Need]) -> Gathered:
-        from filelock import FileLock
-
-        if self.checkpoint.folder is None:
-            # Nothing of it lies here yet, so it has no content to be keyed by: fetch it first. A key
-            # made of its name would serve an old recording once the hub holds other weights.
+        if not is_here(self.checkpoint, trust_remote_code=self.settings.trust_remote_code):
+            # What does not lie here has no content to be keyed by: fetch it first. A key made of its
+            # name would serve an old recording once the hub holds other weights.
             self.engine.open()
             self.checkpoint = self.checkpoint.located()
         identity = self._identity()
-        traces_folder = cache_dir() / "traces"
-        traces_folder.mkdir(parents=True, exist_ok=True)
         recordings: dict[Need, store.Recording] = {}
-        # Under xdist several workers want the same recording: the first makes it, the rest read it.
-        with FileLock(traces_folder / f"{store.key(identity)[:32]}.lock"):
+        with Keeper(identity, lambda what: self.on_progress(what, 0, 0)) as keeper:
             for need in needs:
                 skipped = self._skipped(need, recordings)
-                folder = traces_folder / store.key({**identity, **_named(need, skipped)})
-                if store.exists(folder):
-                    recordings[need] = store.load(folder)
-                    self._reused += 1
-                else:
-                    parts = Parts(traces_folder / "parts" / self._parts_key(identity, need))
-                    recordings[need] = self._record(need, skipped, recordings, parts)
-                    store.save(folder, recordings[need])
-                    parts.discard()
+                answers = recordings.get(Need(need.lens, "answers"))
+                recordings[need] = keeper.provide(
+                    _named(need, skipped),
+                    _named(need),
+                    partial(self._record, need, skipped, recordings),
+                    made_of=digest_of(answers) if KINDS[need.kind].after else None,
+                    unchanged=partial(self._check_unchanged, identity),
+                )
         lenses = dict.fromkeys(n.lens for n in needs)
         evidence = {lens: _evidence(lens, recordings) for lens in lenses}
         facts = recordings[needs[0]].facts
+        notes = [Note(*n) for r in recordings.values() for n in r.facts.get("notes", ())]
         return Gathered(
             evidence=evidence,
             subject=facts["subject"],
             provenance={
                 **identity,
-                "traces_reused": self._reused == len(needs),
+                "traces_reused": keeper.reused == len(needs),
                 "recording_seconds": round(sum(r.facts["seconds"] for r in recordings.values()), 2),
             },
             resolved=self.checkpoint.described(),
-            notes=distinct(Note(*n) for r in recordings.values() for n in r.facts.get("notes", ())),
+            notes=distinct((*keeper.notes, *notes)),
             probes=self.shown.probes,
         )
+
+    def _check_unchanged(self, identity: Mapping[str, Any]) -> None:
+        """What was recorded belongs to the key only if nothing was exchanged under our hands."""
+        now = self._identity()
+        if now["model"] != identity["model"]:
+            raise ModelBroken(
+                f"files of {self.checkpoint.name!r} changed while the model was recorded, so that it is not "
+                f"known which version was. Nothing was kept. Run again when nothing writes there."
+            )
+        if now != identity:
+            raise ProbeError(
+                "images of the probes changed while they were recorded, so that it is not known what was "
+                "shown. Nothing was kept. Run again when nothing writes there."
+            )
 
     def _skipped(self, need: Need, done: Mapping[Need, store.Recording]) -> SkippedBlocks | None:
         """Of effects, which blocks are skipped: located on the answers, which were recorded before."""
@@ -221,11 +230,6 @@ class _Session:
             return None
         traces = [t for t in done[Need(need.lens, "answers")].items if isinstance(t, Trace)]
         return form(need.skip, traces, seed=self.settings.seed)
-
-    def _parts_key(self, identity: Mapping[str, Any], need: Need) -> str:
-        """Of everything but the probe set: a part belongs to its own probe, whatever the others are."""
-        rest = {name: value for name, value in identity.items() if name != "probes"}
-        return store.key({**rest, **_named(need)})
 
     def _identity(self) -> dict[str, Any]:
         """Everything that determines the recordings; their content key."""

@@ -33,6 +33,7 @@ from lvlm_audit.demo.recipe import (
     RECIPE_VERSION,
     RESERVED_TOKEN,
 )
+from lvlm_audit.digests import Digests
 from lvlm_audit.errors import DemoModelMissing
 
 PROVENANCE_FILE: Final[str] = "lvlm_audit_demo.json"
@@ -167,8 +168,8 @@ def assemble(
                     "sha256": source.sha256,
                 },
                 "made_with": {name: version(name) for name in ("torch", "transformers")},
-                # Sizes tell a whole folder from a damaged one without reading 270 MB.
                 "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
+                "sha256": {path.name: file_sha256(path) for path in sorted(folder.iterdir())},
             },
             indent=2,
         )
@@ -258,7 +259,13 @@ def _is_complete(folder: Path) -> bool:
     said = provenance(folder)
     if said is None:
         return False
+    digests = Digests(cache_dir() / "digests.json")
     try:
-        return all((folder / name).stat().st_size == size for name, size in said["files"].items())
+        whole = all((folder / name).stat().st_size == n for name, n in said["files"].items())
+        # Folders of earlier versions state sizes only.
+        stated = said.get("sha256", {}).items()
+        whole = whole and all(digests.sha256(folder / name) == sha for name, sha in stated)
     except (OSError, KeyError, AttributeError):
         return False
+    digests.remember()
+    return whole

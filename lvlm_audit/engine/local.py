@@ -24,7 +24,8 @@ def opened(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
     from lvlm_audit.models.opening import load
 
     return load(
-        checkpoint,
+        # Otherwise a commit that is newer than the one that lies here, and is in the key, would be fetched.
+        dataclasses.replace(checkpoint, revision=checkpoint.commit or checkpoint.revision),
         device=settings.device,
         dtype=settings.dtype,
         trust_remote_code=settings.trust_remote_code,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lvlm_audit.errors import LvlmAuditError, ModelBroken, ModelNotFound, UnsupportedModel
+from lvlm_audit.models.named_files import check_tokenizer_files, weight_files
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -110,13 +111,16 @@ def check_weights(name: str, folder: Path, *, complete: bool) -> None:
         complete: whether everything must be there; a hub snapshot may still be fetched.
 
     Raises:
-        UnsupportedModel: pickles, GGUF, ONNX or MLX weights alone.
+        UnsupportedModel: pickles, GGUF, ONNX or MLX weights alone; an index that names a file outside the
+            folder, or another format.
         ModelNotFound: no weights.
         ModelBroken: a shard is missing, cut short or no safetensors file.
     """
     files = _files(folder)
-    weights = [path for path in _ending(files, ".safetensors") if path.name != ADAPTER_WEIGHTS]
-    if not weights:
+    opened = weight_files(name, folder)
+    check_tokenizer_files(name, folder)
+    beside = [path for path in _ending(files, ".safetensors") if path.name != ADAPTER_WEIGHTS]
+    if not opened and not beside:
         pickled = _ending(files, *PICKLES)
         if _ending(files, ".gguf"):
             raise not_a_checkpoint(name, folder)
@@ -134,8 +138,8 @@ def check_weights(name: str, folder: Path, *, complete: bool) -> None:
             )
         return
     if complete:
-        _check_shards(name, folder)
-    for path in weights:
+        _check_shards(name, folder, opened)
+    for path in dict.fromkeys([*beside, *(path for path in opened if path.is_file())]):
         if _metadata(name, path).get("format") == "mlx":
             raise UnsupportedModel(
                 f"{name!r} is in MLX's format ({path.name!r}), whose tensors are named and laid out for "
@@ -158,6 +162,12 @@ def check_adapter(name: str, folder: Path) -> Mapping[str, Any]:
         raise ModelNotFound(
             f"{name!r} is not an adapter: it has no readable {ADAPTER_CONFIG}. Give the folder that "
             f"peft's save_pretrained() wrote."
+        )
+    if config.get("adapters"):
+        # X-LoRA: peft would fetch them, and nothing of them would be in the store's key.
+        raise UnsupportedModel(
+            f"adapter {name!r} names other adapters ({ADAPTER_CONFIG}: adapters), which lie elsewhere. Merge "
+            f"them into the base, and give that."
         )
     weights = folder / ADAPTER_WEIGHTS
     if not weights.is_file():
@@ -236,20 +246,11 @@ def damaged_json(folder: Path) -> str | None:
     return None
 
 
-def _check_shards(name: str, folder: Path) -> None:
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file() or (folder / "model.safetensors").is_file():
-        return
-    shards = (read_json(index) or {}).get("weight_map")
-    if not isinstance(shards, dict) or not shards:
-        raise ModelBroken(
-            f"{name!r}: {index.name} is not an index of shards. Save or fetch it again."
-        )
-    missing = sorted({s for s in map(str, shards.values()) if not (folder / s).is_file()})
+def _check_shards(name: str, folder: Path, opened: list[Path]) -> None:
+    missing = [str(path.relative_to(folder)) for path in opened if not path.is_file()]
     if missing:
-        count = len(set(map(str, shards.values())))
         raise ModelBroken(
-            f"{name!r} lacks {len(missing)} of the {count} shards of its weights: "
+            f"{name!r} lacks {len(missing)} of the {len(opened)} shards of its weights: "
             f"{', '.join(map(repr, missing[:3]))}. Copy or fetch them."
         )
 

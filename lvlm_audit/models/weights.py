@@ -17,6 +17,7 @@ from lvlm_audit.models.configured import (
     check_feature_layers,
 )
 from lvlm_audit.models.explaining import explained, first_line
+from lvlm_audit.models.fetched_code import check_fetches_nothing
 from lvlm_audit.models.formats import check_config, damaged_json, read_json
 from lvlm_audit.models.left_out import Unread, numbers_held, tensor_names, unread
 from lvlm_audit.models.placing import Memory, device_map
@@ -48,6 +49,7 @@ def read_config(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
     names = None if checkpoint.folder is None else tensor_names(checkpoint.folder)
     check_depths(checkpoint.name, raw, None if names is None else len(names))
     check_feature_layers(checkpoint.name, raw)
+    check_fetches_nothing(checkpoint.name, raw, trust_remote_code=trust_remote_code)
     try:
         return AutoConfig.from_pretrained(
             checkpoint.source, trust_remote_code=trust_remote_code, **named

@@ -28,7 +28,6 @@ TEXT_ANSWERS = Kind(
     name="text answers",
     item=Trace,
     make=make,
-    after=("answers",),
     wanted=lambda asked: when(asked.compare_llm or asked.labels_read),
     has_index=True,
     absent="no prompt was asked without an image",

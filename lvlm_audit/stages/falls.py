@@ -1,9 +1,9 @@
 """Neighbour divergence that falls and stays low: a reading of its own beside the strict one.
 
 docs/method.md#stages-and-patterns: everything after lies below everything before, by a margin, at one
-place; what comes before may wander and have a hump. Real divergence does. "Three stages" keeps its strict rule, which asks
-for a level before the collapse; this reading asks for quartiles alone, so that isolated bursts and dips
-leave no mark:
+place; what comes before may wander and have a hump. Real divergence does. "Three stages" keeps its strict
+rule, which asks for a level before the collapse; this reading asks for quartiles alone, so that isolated
+bursts and dips leave no mark:
 
 - *low*: the upper quartile of what comes after is at most half of the lower quartile of what came before,
   and the gap between them is a quarter of the distance between the two medians;

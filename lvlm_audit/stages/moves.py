@@ -1,8 +1,8 @@
 """What a curve does after its rise: where it is lowered (a mutation), where it gains (more rise).
 
-docs/method.md#stages-and-patterns: what had settled is lowered or replaced; a later gain is part of the rise.
-Both are held against the level that the curve has kept since it last rose, not against the mean of all that follows
-its rise: that mean lies between the two heights of a rise in two steps, where neither is.
+docs/method.md#stages-and-patterns: what had settled is lowered or replaced; a later gain is part of the
+rise. Both are held against the level that the curve has kept since it last rose, not against the mean of
+all that follows its rise: that mean lies between the two heights of a rise in two steps, where neither is.
 """
 
 from __future__ import annotations

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lvlm_audit.errors import TraceError
+from lvlm_audit.errors import DamagedRecording, TraceError
 from lvlm_audit.probes.fingerprint import fingerprint
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces import store
+from lvlm_audit.traces.shelf import Shelf
 from lvlm_audit.traces.store import Item
 
 
@@ -25,10 +26,12 @@ class Parts:
 
     Args:
         folder: for the parts of all recordings with the same model and settings.
+        shelf: where damaged parts are set aside; None: in that folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shelf: Shelf | None = None) -> None:
         self._folder = folder
+        self._shelf = shelf or Shelf(folder)
         self._used: set[Path] = set()
 
     def completed(
@@ -54,7 +57,8 @@ class Parts:
             for probe, condition in zip(probes, more, strict=True)
         }
         self._used.update(places.values())
-        items = {name: item for name, place in places.items() if (item := _read(place))}
+        kept = {name: self._shelf.take(place, _one) for name, place in places.items()}
+        items = {name: recording.items[0] for name, recording in kept.items() if recording}
         missing = [i for i, probe in enumerate(probes) if probe.id not in items]
         for item in make(missing) if missing else ():
             _keep(places[item.asked.id], item)
@@ -67,14 +71,9 @@ class Parts:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _read(place: Path) -> Item | None:
-    """A part that cannot be read is recorded again: another process may just have discarded it."""
-    if not store.exists(place):
-        return None
-    try:
-        return store.load(place).items[0]
-    except TraceError:
-        return None
+def _one(recording: store.Recording) -> None:
+    if len(recording.items) != 1:
+        raise DamagedRecording(f"a part holds {len(recording.items)} items, not one.")
 
 
 def _keep(place: Path, item: Item) -> None:

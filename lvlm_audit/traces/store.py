@@ -1,10 +1,12 @@
 """The store on disk: recordings keyed by everything that could change them. No torch, no pickle.
 
 A recording is a folder with `arrays.safetensors` and `recording.json`; it appears whole or not at all.
+`SHA256SUMS` beside them, in the form that `sha256sum -c` reads, tells a recording that was damaged later.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -17,9 +19,10 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save_file
 
-from lvlm_audit.errors import TraceError
+from lvlm_audit.errors import DamagedRecording, TraceError
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.image_words import ImageWords
@@ -35,6 +38,7 @@ from lvlm_audit.traces.trace import (
 
 _ARRAYS = "arrays.safetensors"
 _RECORD = "recording.json"
+_SUMS = "SHA256SUMS"
 
 Item = Trace | PairedTrace | FeatureTrace | FeatureMap | EffectTrace | ImageWords | Redecoded
 _ARRAY_FIELDS: dict[type[Item], tuple[str, ...]] = {
@@ -71,6 +75,8 @@ def key(parts: Mapping[str, Any]) -> str:
 def save(folder: Path, recording: Recording) -> None:
     """Write a recording; the folder appears whole or not at all, an older one is replaced.
 
+    Where another process writes the same recording at once, one of the two stays.
+
     Raises:
         TraceError: the folder cannot be written.
     """
@@ -98,56 +104,110 @@ def save(folder: Path, recording: Recording) -> None:
     try:
         save_file(arrays, temporary / _ARRAYS)
         (temporary / _RECORD).write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+        seal(temporary)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        try:
+            os.replace(temporary, folder)
+        except OSError as error:
+            taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+            if not (taken and exists(folder)):
+                raise
     except (OSError, SafetensorError) as error:
-        raise TraceError(f"cannot store traces in {str(folder)!r}: {error}.") from error
+        raise TraceError(
+            f"cannot store traces in {str(folder)!r}: {error}. Free some space, or set LVLM_AUDIT_CACHE to "
+            f"another folder."
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def seal(folder: Path) -> None:
+    """Write the checksums of a recording's files as they are now.
+
+    Raises:
+        OSError: a file cannot be read, or the checksums not be written.
+    """
+    arrays, record = ((folder / name).read_bytes() for name in (_ARRAYS, _RECORD))
+    (folder / _SUMS).write_bytes(_sums(arrays, record))
+
+
 def exists(folder: Path) -> bool:
     """Whether a recording is stored there."""
-    return (folder / _RECORD).is_file()
+    return os.path.isfile(folder / _RECORD)
 
 
 def load(folder: Path) -> Recording:
     """Read a recording.
 
     Raises:
-        TraceError: it is damaged, or was written by a newer version; the message says what to do.
+        DamagedRecording: it is not what was written, is sealed by no checksums, or is of an older schema.
+        TraceError: it was written by a newer version, or may not be read.
     """
     remedy = f"Delete {str(folder)!r} and run again; it will be recorded anew."
     try:
-        document = json.loads((folder / _RECORD).read_text("utf-8"))
+        # Read once: what is checked is what is used.
+        record = (folder / _RECORD).read_bytes()
+        document = json.loads(record)
         version = document["schema_version"]
         if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise TraceError(
+            raise _Newer(
                 f"stored traces in {str(folder)!r} have schema version {version!r}, this lvlm_audit reads "
                 f"{SCHEMA_VERSION}: a newer one wrote them. Upgrade lvlm_audit, or point "
                 f"LVLM_AUDIT_CACHE at another folder; nothing was changed."
             )
         if version != SCHEMA_VERSION:
-            raise TraceError(
+            raise DamagedRecording(
                 f"stored traces have schema version {version!r}, this lvlm_audit reads "
                 f"{SCHEMA_VERSION}. {remedy}"
             )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(error, remedy) from error
-    try:
-        arrays = load_file(folder / _ARRAYS)
+        arrays = _sealed(folder, record)
         entries = list(document["items"])
         # An entry that was lost would silently shrink the evidence.
         if {int(name.split(".")[0]) for name in arrays} != set(range(len(entries))):
             raise ValueError(f"{_ARRAYS} does not hold arrays of {len(entries)} items")
         items = [_item(i, entry, arrays) for i, entry in enumerate(entries)]
-        return Recording(items, document["facts"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError, TraceError) as error:
-        raise _damaged(error, remedy) from error
+        facts = document["facts"]
+        if not isinstance(facts, dict):
+            raise TypeError(f"facts are a {type(facts).__name__}")
+        return Recording(items, facts)
+    except PermissionError as error:
+        raise TraceError(
+            f"stored traces in {str(folder)!r} may not be read: {error.strerror}. Allow it, or set "
+            f"LVLM_AUDIT_CACHE to another folder."
+        ) from error
+    except (DamagedRecording, _Newer, MemoryError):
+        raise
+    except OSError as error:
+        what = f"{Path(error.filename).name}: {error.strerror}" if error.filename else str(error)
+        raise DamagedRecording(f"stored traces are damaged ({what}). {remedy}") from error
+    except Exception as error:
+        raise DamagedRecording(
+            f"stored traces are damaged ({type(error).__name__}: {error}). {remedy}"
+        ) from error
 
 
-def _damaged(error: Exception, remedy: str) -> TraceError:
-    return TraceError(f"stored traces are damaged ({type(error).__name__}: {error}). {remedy}")
+class _Newer(TraceError):
+    """Written by a newer version, and no damage."""
+
+
+def _sums(arrays: bytes, record: bytes) -> bytes:
+    lines = ((arrays, _ARRAYS), (record, _RECORD))
+    return "".join(f"{hashlib.sha256(d).hexdigest()}  {n}\n" for d, n in lines).encode()
+
+
+def _sealed(folder: Path, record: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays, once both files are known to be what was written."""
+    if not os.path.isfile(folder / _SUMS):
+        raise ValueError(
+            f"there is no {_SUMS}: an earlier lvlm_audit wrote them, without checksums"
+        )
+    content = (folder / _ARRAYS).read_bytes()
+    sums, wanted = (folder / _SUMS).read_bytes(), _sums(content, record)
+    if sums != wanted:
+        lines = zip((_ARRAYS, _RECORD), sums.splitlines(), wanted.splitlines(), strict=False)
+        differ = [name for name, one, other in lines if one != other]
+        raise ValueError(f"{' and '.join(differ) or _SUMS} does not match its checksum")
+    return load_arrays(content)
 
 
 def _entry(item: Item) -> dict[str, Any]:

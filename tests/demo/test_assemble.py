@@ -125,6 +125,30 @@ def test_a_whole_model_is_reused_at_once(
     assert [path.name for path in cache.iterdir()] == [first.name]
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "chat_template.jinja", "tokenizer.json"])
+def test_a_model_that_was_edited_is_not_the_demo(
+    assembled: Path, tiny_adapter: Path, name: str
+) -> None:
+    """Of the same size: an audit of it would be called the demo's."""
+    path = assembled / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
+    with pytest.raises(DemoModelMissing):
+        assembling.demo_folder(tiny_adapter)
+    assert assembling.fetch_and_assemble(adapter=tiny_adapter) == assembled
+    assert path.read_bytes() == whole
+
+
+def test_a_model_of_an_earlier_version_is_told_by_its_sizes(
+    assembled: Path, tiny_adapter: Path
+) -> None:
+    path = assembled / assembling.PROVENANCE_FILE
+    said = json.loads(path.read_text())
+    del said["sha256"]
+    path.write_text(json.dumps(said))
+    assert assembling.demo_folder(tiny_adapter) == assembled
+
+
 def test_a_damaged_model_is_not_used_and_is_made_anew(assembled: Path, tiny_adapter: Path) -> None:
     weights = assembled / "model.safetensors"
     whole = weights.read_bytes()

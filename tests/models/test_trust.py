@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lvlm_audit import record
-from lvlm_audit.errors import LvlmAuditError
+from lvlm_audit.errors import LvlmAuditError, UnsupportedModel
 from lvlm_audit.models.opening import load
 from tests import tiny_models
 
@@ -110,6 +110,81 @@ def test_an_adapter_does_not_run_it(hostile: Path, marker: Path, tmp_path: Path)
     )
     with contextlib.suppress(LvlmAuditError):
         load(base, adapter=tmp_path / "adapter")
+    assert not marker.exists()
+
+
+KERNEL = "someone/kernel"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"attn_implementation": KERNEL},
+        {"attn_implementation": f"{KERNEL}@main:forward"},
+        {"attn_implementation": f"paged|{KERNEL}"},
+        {"_attn_implementation": KERNEL},
+        {"attn_implementation": {"": "sdpa", "text_config": KERNEL}},
+        {"experts_implementation": KERNEL},
+        {"text_config": {"model_type": "llama", "attn_implementation": KERNEL}},
+        {"vision_config": {"model_type": "clip_vision_model", "_attn_implementation": KERNEL}},
+        {"vision_config": {"model_type": "timm_wrapper", "architecture": "hf-hub:someone/eye"}},
+        {"backbone_config": {"model_type": "timm_backbone", "backbone": "local-dir:/elsewhere"}},
+        {"parts": [{"deeper": {"attn_implementation": KERNEL}}]},
+    ],
+    ids=lambda values: json.dumps(values)[:60],
+)
+def test_a_kernel_of_a_hub_is_not_fetched(
+    hostile: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
+) -> None:
+    from transformers.integrations import hub_kernels
+
+    fetched: list[str] = []
+    for name in ("load_and_register_attn_kernel", "get_kernel"):
+        monkeypatch.setattr(hub_kernels, name, lambda *a, **k: fetched.append(str(a)))
+    edit(hostile / "config.json", **values)
+    with pytest.raises(UnsupportedModel, match=r"fetched from elsewhere.*trust_remote_code=True"):
+        load(hostile)
+    assert fetched == []
+
+
+@pytest.mark.parametrize("value", ["sdpa", "eager", {"text_config": "eager"}])
+def test_names_of_transformers_own_attention_are_opened(tmp_path: Path, value: Any) -> None:
+    folder = tiny_models.save(tiny_models.llava(blocks=3, width=32), tmp_path)
+    edit(folder / "config.json", attn_implementation=value)
+    load(folder).close()
+
+
+def test_code_of_another_repository_is_not_fetched(
+    hostile: Path, marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto_map` as save_pretrained() of a fine-tuned model writes it: "owner/name--module.Class"."""
+    import transformers.dynamic_module_utils as dynamic
+
+    asked: list[str] = []
+    real = dynamic.cached_file
+
+    def watched(place: Any, *args: Any, **kwargs: Any) -> Any:
+        asked.append(str(place))
+        return real(place, *args, **kwargs)
+
+    monkeypatch.setattr(dynamic, "cached_file", watched)
+    there = "someone/else--evil."
+    mapped = {
+        auto: [f"{there}{n}" for n in name] if isinstance(name, list) else f"{there}{name}"
+        for auto, name in CLASSES.items()
+    }
+    for name in (
+        "config.json",
+        "processor_config.json",
+        "tokenizer_config.json",
+        "preprocessor_config.json",
+    ):
+        edit(hostile / name, auto_map=mapped)
+    for model_type in ("llava", "martian"):
+        edit(hostile / "config.json", model_type=model_type)
+        with contextlib.suppress(LvlmAuditError), load(hostile) as hooked:
+            record(hooked, tiny_models.probes(1), max_new_tokens=2)
+    assert "someone/else" not in asked
     assert not marker.exists()
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lvlm_audit.errors import TraceError
+from lvlm_audit.errors import DamagedRecording, TraceError
 from lvlm_audit.traces import store
 from lvlm_audit.traces.trace import SCHEMA_VERSION, Asked, PairedTrace, TokenClass, Trace
 from tests.synthetic import pair, rising, trace
@@ -133,9 +136,85 @@ def test_damage_is_named_with_a_remedy(tmp_path, damage):
     folder = tmp_path / "x"
     store.save(folder, store.Recording(rich(), {}))
     damage(folder)
-    with pytest.raises(TraceError, match="stored traces are damaged") as caught:
-        store.load(folder)
-    assert f"Delete {str(folder)!r} and run again" in str(caught.value)
+    for sealed in (False, True):
+        with pytest.raises(DamagedRecording, match="stored traces are damaged") as caught:
+            store.load(folder)
+        assert f"Delete {str(folder)!r} and run again" in str(caught.value)
+        if not sealed and (folder / "arrays.safetensors").exists():
+            store.seal(folder)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    """A recording of a hundred kilobytes in three files."""
+    folder = tmp_path_factory.mktemp("store") / "x"
+    store.save(folder, store.Recording(rich(), {"subject": {"model": "m"}, "seconds": 1.5}))
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "SHA256SUMS",
+        "arrays.safetensors",
+        "recording.json",
+    ]
+    return folder
+
+
+def test_the_checksums_are_those_that_sha256sum_checks(written):
+    for line in (written / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split("  ")
+        assert digest == hashlib.sha256((written / name).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "arrays.safetensors", "recording.json"])
+@pytest.mark.parametrize("damage", ["bit", "zeros", "cut", "longer"])
+def test_no_damage_of_a_stored_file_passes(tmp_path, written, name, damage):
+    folder = Path(shutil.copytree(written, tmp_path / "x"))
+    whole = (written / name).read_bytes()
+    step = max(1, len(whole) // 150)
+    refused = 0
+    for number, at in enumerate(range(0, len(whole), step)):
+        content = bytearray(whole)
+        if damage == "bit":
+            content[at] ^= 1 << number % 8
+        elif damage == "zeros":
+            content[at : at + 64] = bytes(len(content[at : at + 64]))
+        elif damage == "cut":
+            del content[at:]
+        else:
+            content += whole[: at + 1]
+        if content == whole:
+            continue
+        (folder / name).write_bytes(content)
+        # A bit of the schema's number can make it a newer one: that is refused as such.
+        with pytest.raises(TraceError, match=r"damaged|schema version"):
+            store.load(folder)
+        refused += 1
+    assert refused > 60
+    (folder / name).write_bytes(whole)
+    assert len(store.load(folder).items) == 4
+
+
+def test_a_recording_that_may_not_be_read_is_no_damage(tmp_path, written, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(TraceError, match="may not be read: Permission denied") as caught:
+        store.load(written)
+    assert not isinstance(caught.value, DamagedRecording)
+
+
+def test_of_two_that_write_one_recording_one_stays(tmp_path, monkeypatch):
+    real = os.replace
+    other = store.Recording(rich()[:1], {"run": 1})
+
+    def raced(source, target):
+        monkeypatch.setattr(os, "replace", real)
+        store.save(tmp_path / "x", other)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", raced)
+    store.save(tmp_path / "x", store.Recording(rich()[:1], {"run": 2}))
+    assert store.load(tmp_path / "x").facts == {"run": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
 def test_values_that_no_trace_may_have_are_damage(tmp_path):
@@ -147,6 +226,12 @@ def test_values_that_no_trace_may_have_are_damage(tmp_path):
     arrays = load_file(folder / "arrays.safetensors")
     arrays["0.probability"][0, 0] = 7
     save_file(arrays, folder / "arrays.safetensors")
+    with pytest.raises(
+        TraceError, match="damaged .*arrays.safetensors does not match its checksum"
+    ):
+        store.load(folder)
+    # Written so by a program, and sealed by it.
+    store.seal(folder)
     with pytest.raises(TraceError, match=r"damaged .*probability must lie in \[0.0, 1.0\].*Delete"):
         store.load(folder)
 
