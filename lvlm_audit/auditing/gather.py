@@ -112,14 +112,18 @@ def choose_probes(settings: Settings, is_demo: bool) -> Probes:
     Raises:
         ProbeError: a probe file that cannot be asked.
     """
-    from lvlm_audit.probes.bundled import default_probes, demo_probes
+    from lvlm_audit.probes.bundled import default_probes
     from lvlm_audit.probes.readers import read_probes
 
     if settings.probes is not None:
         return read_probes(
             settings.probes, format=settings.probe_format, images=settings.image_folder
         )
-    return Probes(demo_probes() if is_demo else default_probes())
+    if not is_demo:
+        return Probes(default_probes())
+    from lvlm_audit.demo.probes import demo_probes
+
+    return Probes(demo_probes())
 
 
 def gather(

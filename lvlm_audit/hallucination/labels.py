@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lvlm_audit.demo.words import ROLE_WORDS, find_said_words, said_words
 from lvlm_audit.hallucination.phrases import find
 from lvlm_audit.hallucination.places import Answer, places
 from lvlm_audit.hallucination.verdicts import rule_of
 from lvlm_audit.probes.labels import Truth, read_truth
+from lvlm_audit.probes.scene_words import ROLE_WORDS, find_said_words, said_words
 from lvlm_audit.traces.words import word_spans
 
 UNLABELLED, CORRECT, HALLUCINATED = -1, 0, 1
