@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.traces.effects import EffectTrace
-from lvlm_audit.traces.trace import Asked, LensName, PairedTrace, TokenClass, Trace
+from lvlm_audit.traces.trace import Asked, PairedTrace, TokenClass, Trace
 
 EMITTED, EARLY, OTHER, INPUT = 10, 20, 30, 40
 VOCABULARY = {EMITTED: " blue", EARLY: " noise", OTHER: " red", INPUT: " is"}

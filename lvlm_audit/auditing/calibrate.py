@@ -27,6 +27,7 @@ from lvlm_audit.auditing.plan import Progress, Settings, plan, with_paper_index
 from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.document import Bound, Calibration, Floor, rounded
 from lvlm_audit.errors import CheckError, UsageError
+from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.notes import distinct
 from lvlm_audit.probes.controlled import BY_PROMPT, under_control
 from lvlm_audit.spec.check import Check
@@ -34,7 +35,6 @@ from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.judge import observe
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.statistics import MIN_IMAGES
-from lvlm_audit.traces.trace import LensName
 
 FRESH_ROUNDS, HALVES_ROUNDS = 4, 100
 """Unless told: a fresh round records a whole probe set, a pair of halves records nothing."""

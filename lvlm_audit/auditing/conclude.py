@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from lvlm_audit.document import Audit, Finding, Severity, Subject, Verdict
 from lvlm_audit.errors import CheckError
+from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.answers import layer_summaries, probe_readings, stage_reading
@@ -25,7 +26,7 @@ from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.judge import judge, observe
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.stages import find_stages
-from lvlm_audit.traces.trace import DivergenceName, LensName
+from lvlm_audit.traces.trace import DivergenceName
 
 
 def findings(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,8 @@ from lvlm_audit import __version__
 from lvlm_audit.auditing.plan import STATES, Kind, Need, Progress, Settings
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.errors import ProbeError, UsageError
+from lvlm_audit.lenses.lens import LensName
+from lvlm_audit.lenses.registry import content_key
 from lvlm_audit.models.aliases import Checkpoint, resolve
 from lvlm_audit.models.formats import takes_images
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
@@ -28,7 +30,7 @@ from lvlm_audit.recordings.skip_sets import Formed, form
 from lvlm_audit.spec.evidence import Effects, Evidence
 from lvlm_audit.traces import store
 from lvlm_audit.traces.parts import Parts
-from lvlm_audit.traces.trace import NO_IMAGE, SCHEMA_VERSION, LensName, Trace
+from lvlm_audit.traces.trace import NO_IMAGE, SCHEMA_VERSION, Trace
 
 if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel
@@ -222,6 +224,7 @@ class _Session:
             subject=facts["subject"],
             provenance={
                 **identity,
+                **_contents(lenses),
                 "traces_reused": self._reused == len(needs),
                 "recording_seconds": round(sum(r.facts["seconds"] for r in recordings.values()), 2),
             },
@@ -322,12 +325,20 @@ def _facts(model: HookedModel) -> dict[str, Any]:
 
 def _named(need: Need, formed: Formed | None = None) -> dict[str, Any]:
     """A need as a part of the store's key. States are what they are before any lens reads them."""
-    lens = None if need.kind in STATES else need.lens
-    named = {**dataclasses.asdict(need), "lens": lens}
+    named = {**dataclasses.asdict(need), "lens": None if need.kind in STATES else need.lens}
+    if named["lens"] is not None and (content := content_key(need.lens)):
+        # Two tuned lenses may have one name.
+        named["lens_content"] = content
     if formed is not None:
         named["blocks"] = {image: list(blocks) for image, blocks in formed.blocks.items()}
         named["reason"] = formed.reason
     return named
+
+
+def _contents(lenses: Iterable[LensName]) -> dict[str, Any]:
+    """What stands behind lenses that are more than a name."""
+    found = {lens: content for lens in lenses if (content := content_key(lens))}
+    return {"lenses": found} if found else {}
 
 
 def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evidence:

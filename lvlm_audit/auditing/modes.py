@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from lvlm_audit.errors import UsageError
-from lvlm_audit.traces.trace import DIVERGENCES, LENSES, DivergenceName, LensName
+from lvlm_audit.lenses.lens import LensName
+from lvlm_audit.lenses.registry import LENSES
+from lvlm_audit.traces.trace import DIVERGENCES, DivergenceName
 
 ScalingName = Literal["none", "paper"]
 SCALINGS: tuple[ScalingName, ...] = get_args(ScalingName)
@@ -22,7 +24,7 @@ class Mode:
     """How states are read and shown.
 
     Attributes:
-        lens: `normed`, or `raw` (the final norm at state L alone).
+        lens: `normed`, `raw` (the final norm at state L alone), or another registered one.
         divergence: `jsd` in bits, or `paper_index` in its own unit.
         scaling: `none`, or `paper`: heat maps with each transition by its own maximum over tokens.
 
@@ -35,8 +37,9 @@ class Mode:
     scaling: ScalingName = "none"
 
     def __post_init__(self) -> None:
+        if self.lens not in LENSES:
+            raise UsageError(f"--lvlm-lens {LENSES.unknown(self.lens)}")
         for option, value, known in (
-            ("lens", self.lens, LENSES),
             ("divergence", self.divergence, DIVERGENCES),
             ("scaling", self.scaling, SCALINGS),
         ):

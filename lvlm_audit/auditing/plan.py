@@ -11,10 +11,11 @@ from typing import Literal, get_args
 from lvlm_audit.auditing.modes import Mode, ScalingName
 from lvlm_audit.errors import UsageError
 from lvlm_audit.interventions.named import NAMES, Skip
+from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.probes.controlled import CONTROLS, Control
 from lvlm_audit.probes.formats.detect import PROBE_FORMATS, ProbeFormat
 from lvlm_audit.spec.check import Check
-from lvlm_audit.traces.trace import DivergenceName, LensName
+from lvlm_audit.traces.trace import DivergenceName
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many probes are done, and how many there are."""

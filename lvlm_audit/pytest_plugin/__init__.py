@@ -88,8 +88,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--lvlm-lens",
-        choices=("normed", "raw"),
-        help="final norm before the head at every state (normed, the default), or the paper's raw reading",
+        metavar="NAME",
+        help="final norm before the head at every state (normed, the default), the paper's raw reading (raw), "
+        "or a lens that a package or conftest.py registers",
     )
     group.addoption(
         "--lvlm-divergence",

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from lvlm_audit.document import Audit
 from lvlm_audit.interventions.named import Skip
+from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.metrics.curves import Needs
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.redecoded import Redecoded
-from lvlm_audit.traces.trace import LensName, PairedTrace, Trace
+from lvlm_audit.traces.trace import PairedTrace, Trace
 
 Item = Trace | PairedTrace | EffectTrace
 

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from lvlm_audit.errors import LvlmAuditError, RecordingError
+from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.models.asking import Prompt
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.proof import tolerance
 from lvlm_audit.models.readout import Readout
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces.batching import ONE_PROBES_FAULT
-from lvlm_audit.traces.lens import Lens, Reading
+from lvlm_audit.traces.lens import LensReader, Reading
 from lvlm_audit.traces.texts import Texts
-from lvlm_audit.traces.trace import Asked, LensName, Trace
+from lvlm_audit.traces.trace import Asked, Trace
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class _Rows:
 class Session:
     """One batch on its way from states to traces."""
 
-    def __init__(self, lens: Lens, size: int, keep_features: bool) -> None:
+    def __init__(self, lens: LensReader, size: int, keep_features: bool) -> None:
         self._lens = lens
         self._keep_features = keep_features
         self._waiting = _Rows()

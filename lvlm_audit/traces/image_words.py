@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
-from lvlm_audit.traces.trace import LENSES, Asked, FloatArray, IntArray, LensName
+from lvlm_audit.lenses.lens import LensName
+from lvlm_audit.lenses.registry import LENSES
+from lvlm_audit.traces.trace import Asked, FloatArray, IntArray
 from lvlm_audit.traces.validation import check_shapes, check_values
 
 _SHAPES = {"token_ids": ("T",), "confidence": ("T", "S"), "position": ("T", "S")}
@@ -38,7 +40,7 @@ class ImageWords:
     def __post_init__(self) -> None:
         where = f"image words of probe {self.asked.id!r}"
         if self.lens not in LENSES:
-            raise TraceError(f"{where}: lens {self.lens!r} is not one of {', '.join(LENSES)}.")
+            raise TraceError(f"{where}: lens {LENSES.unknown(self.lens)}")
         arrays = {name: getattr(self, name) for name in _SHAPES}
         check_shapes(where, arrays, _SHAPES, {})
         for name in ("confidence", "position"):

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
+from lvlm_audit.lenses.lens import LensName
+from lvlm_audit.lenses.registry import LENSES
 from lvlm_audit.traces.validation import (
     check_candidates,
     check_shapes,
@@ -23,9 +25,6 @@ from lvlm_audit.traces.validation import (
 )
 
 SCHEMA_VERSION = 1
-
-LensName = Literal["normed", "raw"]
-LENSES: tuple[LensName, ...] = get_args(LensName)
 
 DivergenceName = Literal["jsd", "paper_index"]
 DIVERGENCES: tuple[DivergenceName, ...] = get_args(DivergenceName)
@@ -274,7 +273,7 @@ def _validate(trace: Trace | PairedTrace) -> None:
             f"{where}: {len(trace.token_classes)} token_classes for {len(trace.token_texts)} token_texts."
         )
     if trace.lens not in LENSES:
-        raise TraceError(f"{where}: lens {trace.lens!r} is not one of {', '.join(LENSES)}.")
+        raise TraceError(f"{where}: lens {LENSES.unknown(trace.lens)}")
     shapes = _SHAPES[type(trace)]
     arrays = {name: getattr(trace, name) for name in shapes if getattr(trace, name) is not None}
     check_shapes(where, arrays, shapes, {"T": len(trace.token_texts), "2": 2})

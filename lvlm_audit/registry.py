@@ -1,0 +1,122 @@
+"""One registry for everything that a third party can add: lenses, signals, probe formats, writers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, Protocol, TypeVar
+
+from lvlm_audit.errors import LvlmAuditError
+
+
+class Named(Protocol):
+    """Has the name that it is asked for by."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its registry."""
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Registry(Generic[T]):
+    """Things of one kind by name: those that ship, then what was registered or an installed package offers.
+
+    Packages are loaded when a name is asked for that is not known yet, or when all are listed.
+
+    Args:
+        what: one of them in messages: "lens".
+        kind: class or runtime protocol that each must be an instance of.
+        group: entry point group under which packages offer theirs.
+        error: class of the errors.
+        ours: those that ship, in order.
+    """
+
+    def __init__(
+        self, what: str, kind: Any, group: str, error: type[LvlmAuditError], ours: Iterable[T] = ()
+    ) -> None:
+        self.what, self.group = what, group
+        self._kind, self._error = kind, error
+        self._ours: dict[str, T] = {one.name: one for one in ours}
+        self._others: dict[str, T] = {}
+        self._loaded = False
+
+    def register(self, item: T) -> T:
+        """Adds one; registering the same again changes nothing.
+
+        Raises:
+            LvlmAuditError: it is none of the kind, or another one has that name.
+        """
+        if not isinstance(item, self._kind):
+            raise self._error(self._wrong(item, "what is registered"))
+        known = self._ours.get(item.name, self._others.get(item.name))
+        if known is None:
+            self._others[item.name] = item
+        elif known is not item and known != item:
+            raise self._error(
+                f"there is a {self.what} {item.name!r} already; give yours another name."
+            )
+        return item
+
+    def unregister(self, name: str) -> None:
+        """Forgets one that was registered; those that ship stay."""
+        self._others.pop(name, None)
+
+    def get(self, name: str) -> T:
+        """The one of that name.
+
+        Raises:
+            LvlmAuditError: there is none, or a package that may offer it is broken.
+        """
+        if name not in self:
+            raise self._error(f"{self.what} {self.unknown(name)}")
+        return self._ours[name] if name in self._ours else self._others[name]
+
+    def unknown(self, name: object) -> str:
+        """What is wrong with a name that is not here: the names that are, and the nearest."""
+        names = self.names()
+        near = difflib.get_close_matches(str(name), names, 1)
+        return f"{name!r} is not one of {', '.join(names)}" + (
+            f"; did you mean {near[0]!r}?" if near else "."
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """Of all, those that ship first."""
+        return tuple(one.name for one in self)
+
+    def __contains__(self, name: object) -> bool:
+        if name in self._ours or name in self._others:
+            return True
+        self._load()
+        return name in self._others
+
+    def __iter__(self) -> Iterator[T]:
+        self._load()
+        return iter([*self._ours.values(), *self._others.values()])
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        for entry in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
+            self.register(self._offered(entry))
+        self._loaded = True
+
+    def _offered(self, entry: EntryPoint) -> T:
+        where = f"{entry.name!r} ({entry.value}), which is installed under {self.group},"
+        try:
+            item: T = entry.load()
+        except Exception as error:
+            raise self._error(
+                f"the {self.what} {where} cannot be loaded: {type(error).__name__}: {error}. Mend or "
+                f"remove it."
+            ) from error
+        if not isinstance(item, self._kind):
+            raise self._error(self._wrong(item, where))
+        return item
+
+    def _wrong(self, item: object, where: str) -> str:
+        return (
+            f"{where} is a {type(item).__name__}, not a {self._kind.__name__}. Mend or remove it."
+        )
