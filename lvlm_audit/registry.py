@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from lvlm_audit.errors import LvlmAuditError
+
+_OURS = Path(__file__).parent
 
 
 class Named(Protocol):
@@ -19,6 +24,25 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Origin:
+    """The line that registers, and the run of its file."""
+
+    line: tuple[str, int]
+    run: dict[str, Any]
+
+    @classmethod
+    def of_caller(cls) -> _Origin:
+        frame = sys._getframe(1)
+        while frame.f_back is not None and _OURS in Path(frame.f_code.co_filename).parents:
+            frame = frame.f_back
+        return cls((frame.f_code.co_filename, frame.f_lineno), frame.f_globals)
+
+    def again(self, earlier: _Origin | None) -> bool:
+        """The same line in a later run of its file."""
+        return earlier is not None and self.line == earlier.line and self.run is not earlier.run
 
 
 class Registry(Generic[T]):
@@ -41,10 +65,13 @@ class Registry(Generic[T]):
         self._kind, self._error = kind, error
         self._ours: dict[str, T] = {one.name: one for one in ours}
         self._others: dict[str, T] = {}
+        self._origins: dict[str, _Origin] = {}
         self._loaded = False
 
     def register(self, item: T) -> T:
         """Adds one; registering the same again changes nothing.
+
+        Check files are run more than once: what the same line registers then takes the older one's place.
 
         Raises:
             LvlmAuditError: it is none of the kind, or another one has that name.
@@ -52,17 +79,20 @@ class Registry(Generic[T]):
         if not isinstance(item, self._kind):
             raise self._error(self._wrong(item, "what is registered"))
         known = self._ours.get(item.name, self._others.get(item.name))
-        if known is None:
-            self._others[item.name] = item
+        origin = _Origin.of_caller()
+        if known is None or origin.again(self._origins.get(item.name)):
+            self._others[item.name], self._origins[item.name] = item, origin
         elif known is not item and known != item:
             raise self._error(
-                f"there is a {self.what} {item.name!r} already; give yours another name."
+                f"there is a {self.what} {item.name!r} already. Give yours another name, or unregister "
+                f"the other one."
             )
         return item
 
     def unregister(self, name: str) -> None:
         """Forgets one that was registered; those that ship stay."""
         self._others.pop(name, None)
+        self._origins.pop(name, None)
 
     def get(self, name: str) -> T:
         """The one of that name.
@@ -81,6 +111,10 @@ class Registry(Generic[T]):
         return f"{name!r} is not one of {', '.join(names)}" + (
             f"; did you mean {near[0]!r}?" if near else "."
         )
+
+    def ships(self, name: str) -> bool:
+        """Whether it is one of ours."""
+        return name in self._ours
 
     def names(self) -> tuple[str, ...]:
         """Of all, those that ship first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import runpy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def test_a_name_is_given_once(taken: str) -> None:
     with pytest.raises(UsageError, match=f"there is a tool '{taken}' already"):
         found.register(Tool(taken, size=2))
     assert found.get(taken).size == 1
+
+
+def test_a_file_that_is_run_again_registers_anew(tmp_path: Path) -> None:
+    found = tools()
+    path = tmp_path / "check_tools.py"
+    path.write_text("size = next(sizes)\nfound.register(Tool('axe', size))\n")
+    names = {"found": found, "Tool": Tool, "sizes": iter((3, 4))}
+    for size in (3, 4):
+        runpy.run_path(str(path), dict(names))
+        assert found.get("axe").size == size
+    path.write_text("for size in (5, 6):\n    found.register(Tool('saber', size))\n")
+    with pytest.raises(UsageError, match="there is a tool 'saber' already"):
+        runpy.run_path(str(path), dict(names))
 
 
 def test_what_is_no_tool_is_refused() -> None:

@@ -13,7 +13,7 @@ from lvlm_audit.errors import UsageError
 from lvlm_audit.interventions.named import NAMES, Skip
 from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.probes.controlled import CONTROLS, Control
-from lvlm_audit.probes.formats.detect import PROBE_FORMATS, ProbeFormat
+from lvlm_audit.probes.formats.registry import AUTO, FORMATS, format_names
 from lvlm_audit.spec.check import Check
 from lvlm_audit.traces.trace import DivergenceName
 
@@ -78,7 +78,7 @@ class Settings:
 
     model: str | None = None
     probes: Path | None = None
-    probe_format: ProbeFormat = "auto"
+    probe_format: str = AUTO
     image_folder: Path | None = None
     lens: LensName = "normed"
     divergence: DivergenceName = "jsd"
@@ -106,7 +106,8 @@ class Settings:
         Mode(self.lens, self.divergence, self.scaling)
         _member("dtype", self.dtype, DTYPES)
         _member("answers", self.answers, ANSWERS)
-        _member("probe-format", self.probe_format, PROBE_FORMATS)
+        if self.probe_format != AUTO and self.probe_format not in FORMATS:
+            _member("probe-format", self.probe_format, format_names())
         if self.probes is None and (self.probe_format != "auto" or self.image_folder is not None):
             option = "--lvlm-image-folder" if self.image_folder else "--lvlm-probe-format"
             raise UsageError(f"{option} is about a probe file: name it with --lvlm-probes.")

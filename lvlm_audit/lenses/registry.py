@@ -1,7 +1,8 @@
 """All lenses: ours, and those of third parties.
 
-A third party registers one in a file that is imported before the settings are read (a `conftest.py`, a
-program of its own), or offers it in an installed package under the entry point group `lvlm_audit.lenses`:
+A third party registers one by `register_lens` in a file that is imported anyway (a `conftest.py`, a
+`check_*.py`, a program of its own), or offers it in an installed package under the entry point group
+`lvlm_audit.lenses`:
 
     [project.entry-points."lvlm_audit.lenses"]
     tuned = "my_package:tuned"      # a Lens
@@ -27,6 +28,11 @@ def register_lens(lens: Lens) -> Lens:
         UsageError: it is no `Lens`, or another one has that name.
     """
     return LENSES.register(lens)
+
+
+def unregister_lens(name: LensName) -> None:
+    """Forgets a registered lens; ours stay."""
+    LENSES.unregister(name)
 
 
 def content_key(name: LensName) -> str:

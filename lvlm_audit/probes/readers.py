@@ -15,7 +15,8 @@ from lvlm_audit.errors import ProbeError
 from lvlm_audit.notes import distinct
 from lvlm_audit.probes.drafts import Draft, finish
 from lvlm_audit.probes.formats import folder
-from lvlm_audit.probes.formats.detect import PROBE_FORMATS, READERS, ProbeFormat, detect
+from lvlm_audit.probes.formats.detect import detect
+from lvlm_audit.probes.formats.registry import AUTO, FORMATS, format_names
 from lvlm_audit.probes.probe import Probes
 from lvlm_audit.probes.source import Source
 
@@ -24,7 +25,7 @@ def read_probes(
     path: str | Path,
     *,
     prompt: str | None = None,
-    format: ProbeFormat = "auto",
+    format: str = AUTO,
     images: str | Path | None = None,
 ) -> Probes:
     """Reads a probe set from a folder of images, from a `.jsonl` file or from a benchmark's file.
@@ -52,8 +53,8 @@ def read_probes(
         path: the folder or the file.
         prompt: one question for all images of a folder (default: "Describe the image."), or for
             the JSONL lines that have none.
-        format: of a file: "pope", "amber", "chair", "hallusion" or "jsonl" (ours); "auto" tells by the
-            keys of its first record.
+        format: of a file: "pope", "amber", "chair", "hallusion" "jsonl" (ours), or one that a package
+            registers; "auto" tells by the keys of its first record.
         images: the folder that a file's image paths are relative to; None: the file's own.
 
     Returns:
@@ -65,14 +66,14 @@ def read_probes(
     """
     if prompt is not None and not prompt.strip():
         raise ProbeError(f"the prompt {prompt!r} is blank. Give a question, or leave it out.")
-    if format not in PROBE_FORMATS:
+    if format != AUTO and format not in FORMATS:
         raise ProbeError(
-            f"the format {format!r} is not known. Choose one of {', '.join(PROBE_FORMATS)}."
+            f"the format {format!r} is not known. Choose one of {', '.join(format_names())}."
         )
     source = Source(Path(path), prompt, None if images is None else Path(images))
     if os.path.isdir(path):
-        if format != "auto" or images is not None:
-            given = f"the format {format!r}" if format != "auto" else "an image folder"
+        if format != AUTO or images is not None:
+            given = f"the format {format!r}" if format != AUTO else "an image folder"
             raise ProbeError(
                 f"{source.where} is a folder of images, which has no probe file, so {given} means nothing "
                 f"here. Name the file, or leave that out."
@@ -90,8 +91,8 @@ def read_probes(
             f"no images at {str(source.images)!r}: there is no such folder. Check --lvlm-image-folder, or "
             f"read_probes(..., images=...)."
         )
-    reader = READERS[detect(source) if format == "auto" else format]
-    return _read(source, reader)
+    found = FORMATS.get(detect(source) if format == AUTO else format)
+    return _read(source, found.read)
 
 
 def _read(source: Source, reader: Callable[[Source], Iterable[Draft]]) -> Probes:

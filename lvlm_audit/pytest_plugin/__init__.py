@@ -34,8 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lvlm-probe-format",
         default="auto",
-        choices=("auto", "pope", "amber", "chair", "hallusion", "jsonl"),
-        help="of the probe file; auto (default) tells by its content",
+        metavar="FORMAT",
+        help="of the probe file: pope, amber, chair, hallusion, jsonl, or one that a package registers; auto "
+        "(default) tells by its content",
     )
     group.addoption(
         "--lvlm-image-folder",

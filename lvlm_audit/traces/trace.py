@@ -264,6 +264,9 @@ def array_fields(cls: type[Trace] | type[PairedTrace]) -> tuple[str, ...]:
 
 def _validate(trace: Trace | PairedTrace) -> None:
     where = f"trace of probe {trace.asked.id!r}"
+    if not LENSES.ships(trace.lens):
+        # What is wrong may be the lens's doing.
+        where += f" through lens {trace.lens!r}"
     if len(trace.token_texts) == 0:
         raise TraceError(
             f"{where}: the answer has no tokens. Raise max_new_tokens or drop the probe."

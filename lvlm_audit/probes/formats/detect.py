@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Any
 
 from lvlm_audit.errors import ProbeError
-from lvlm_audit.probes.drafts import Draft
-from lvlm_audit.probes.formats import amber, chair, hallusion, jsonl, pope
+from lvlm_audit.probes.formats.registry import FORMATS
 from lvlm_audit.probes.json_text import EXAMPLE, first_object
 from lvlm_audit.probes.quoting import short
 from lvlm_audit.probes.source import Source
 
-FileFormat = Literal["pope", "amber", "chair", "hallusion", "jsonl"]
-ProbeFormat = Literal["auto", "pope", "amber", "chair", "hallusion", "jsonl"]
-PROBE_FORMATS: tuple[ProbeFormat, ...] = get_args(ProbeFormat)
 
-READERS: Mapping[FileFormat, Callable[[Source], Iterator[Draft]]] = {
-    "pope": pope.drafts,
-    "amber": amber.drafts,
-    "chair": chair.drafts,
-    "hallusion": hallusion.drafts,
-    "jsonl": jsonl.drafts,
-}
-
-# What a file's first object must hold to be of a format.
-_MARKS: Mapping[FileFormat, frozenset[str]] = {
-    "pope": pope.KEYS,
-    "amber": amber.KEYS,
-    "chair": chair.KEYS,
-    "hallusion": hallusion.KEYS,
-    "jsonl": frozenset({"image", "prompt"}),
-}
-
-
-def detect(source: Source) -> FileFormat:
+def detect(source: Source) -> str:
     """The format whose keys a file's first object has; our own of a .jsonl file that has no other's.
 
     Raises:
         ProbeError: several, or none.
     """
     first = first_object(source)
-    found: list[FileFormat] = [
-        name for name, marks in _MARKS.items() if first is not None and marks <= first.keys()
-    ]
+    known = [f for f in FORMATS if first is not None and f.keys <= first.keys()]
+    # A format that asks for all of another's keys and more knows its files better.
+    found = [f for f in known if not any(f.keys < other.keys for other in known)]
     if len(found) == 1:
-        return found[0]
+        return found[0].name
     if found:
         raise ProbeError(
-            f"{source.where} may be {' or '.join(found)}: its first record has the keys of each "
-            f"({_keys(first)}). Say which with --lvlm-probe-format, or read_probes(..., format=...)."
+            f"{source.where} may be {' or '.join(f.name for f in found)}: its first record has the keys of "
+            f"each ({_keys(first)}). Say which with --lvlm-probe-format, or read_probes(..., format=...)."
         )
     if source.path.suffix.lower() == ".jsonl":
         # Its reader says what is wrong with it.
