@@ -9,6 +9,7 @@ from lvlm_audit.document import Audit
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.metrics.curves import Needs
+from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.image_words import ImageWords
@@ -18,8 +19,8 @@ from lvlm_audit.traces.trace import PairedTrace, Trace
 Item = Trace | PairedTrace | EffectTrace
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Effects:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Effects(ShortRepr):
     """What a skip set did to the answers.
 
     Attributes:
@@ -31,8 +32,8 @@ class Effects:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Evidence(ShortRepr):
     """Recordings of one set of probes.
 
     Attributes:

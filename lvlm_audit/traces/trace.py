@@ -17,12 +17,15 @@ import numpy.typing as npt
 from lvlm_audit.errors import TraceError
 from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.lenses.registry import LENSES
+from lvlm_audit.short_repr import ShortRepr
+from lvlm_audit.traces import verbs
 from lvlm_audit.traces.validation import (
     check_candidates,
     check_shapes,
     check_sums,
     check_values,
 )
+from lvlm_audit.traces.verbs import Candidate
 
 SCHEMA_VERSION = 1
 
@@ -72,8 +75,8 @@ class Asked:
     """Those of them that hold image features; None: not known, or the model names no token for them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trace:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Trace(ShortRepr):
     """One answer of one model to one probe, read through the lens at every state.
 
     State j is the residual stream at the position that predicts the token; p_j is the softmax of the
@@ -180,6 +183,68 @@ class Trace:
         by_class = np.array([c is TokenClass.CONTENT for c in self.token_classes], dtype=bool)
         return by_class & self.eligible
 
+    def top(self, state: int = -1, k: int | None = None) -> list[list[Candidate]]:
+        """The most probable tokens of one state, best first, for every generated token.
+
+        Args:
+            state: 0 (embedding) to L (output); negative ones count from the end.
+            k: how many; None: as many as were kept.
+
+        Returns:
+            T lists of k candidates, each with `text`, `id` and `probability`.
+
+        Raises:
+            TraceError: no such state, or more tokens than were kept.
+
+        Example:
+            >>> [(c.text, c.probability) for c in trace.top(state=12, k=2)[0]]
+            [(' blue', 0.75), (' noise', 0.25)]
+        """
+        return verbs.top(self, state, k)
+
+    def curve(self, name: str = "probability") -> npt.NDArray[np.floating[Any]]:
+        """One curve of every generated token, by the name of its field.
+
+        Args:
+            name: "probability", "rank", "entropy", "kl_to_final", "jsd_to_final", "nucleus_mass" or
+                "distractor", which are [T, S]; "divergence" or "paper_index", which are [T, L].
+
+        Returns:
+            The trace's own array; copy it before you change it.
+
+        Raises:
+            TraceError: no curve of that name, or it was not recorded.
+
+        Example:
+            >>> trace.curve("probability").shape
+            (4, 13)
+            >>> float(trace.curve("probability")[0, -1])
+            0.75
+        """
+        return verbs.curve(self, name)
+
+    def plot(self, name: str = "probability", *, axes: Any = None) -> Any:
+        """Draws one curve of every token, a row each, over the states.
+
+        Args:
+            name: as in `curve`.
+            axes: matplotlib's, to draw on; None: new ones.
+
+        Returns:
+            The axes, for a title or for saving: `trace.plot().figure.savefig("trace.png")`.
+
+        Raises:
+            TraceError: as `curve`.
+            UsageError: matplotlib is not installed.
+
+        Example:
+            >>> trace.plot("entropy").get_xlabel()
+            'state (0 = embedding)'
+        """
+        from lvlm_audit.traces.plotting import plot
+
+        return plot(self, name, axes)
+
     def exclusions(self) -> dict[str, int]:
         """Why tokens are not eligible: reason -> count."""
         reasons: dict[str, int] = {}
@@ -197,8 +262,8 @@ NO_IMAGE = "no image"
 """Conditions of the second run of a pair."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PairedTrace:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class PairedTrace(ShortRepr):
     """The same text replayed twice under two conditions, reduced together.
 
     Raises:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lvlm_audit.short_repr import ShortRepr
+
 UNLABELLED, CORRECT, HALLUCINATED = -1, 0, 1
 
 DECISION, EXPECTED = "yes or no", "expected word"
@@ -40,8 +42,8 @@ class LabelledWord:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TokenLabels:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TokenLabels(ShortRepr):
     """What is known of the truth of an answer's tokens.
 
     Attributes:
