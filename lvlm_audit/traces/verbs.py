@@ -81,5 +81,5 @@ def curve(trace: Trace, name: str) -> npt.NDArray[np.floating[Any]]:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise TraceError(f"a trace has no curve {name!r}.{hint} It has {', '.join(UNITS)}.")
     if name == "paper_index":
-        return trace.between_neighbours(name)
+        return trace.between_neighbours("paper_index")
     return cast("npt.NDArray[np.floating[Any]]", getattr(trace, name))
