@@ -14,6 +14,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import lvlm_audit
 from lvlm_audit.demo.assemble import demo_folder
@@ -22,10 +23,13 @@ from lvlm_audit.document import HallucinationReading, Interval, KindScore, Signa
 from lvlm_audit.hallucination.labels import CORRECT, HALLUCINATED, label_answers
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.readings.hallucination import hallucination_reading
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.answer_pairs import NO_IMAGE_PAIRS
+from lvlm_audit.recordings.answers import ANSWERS
+from lvlm_audit.recordings.evidence import Evidence
+from lvlm_audit.recordings.image_words import IMAGE_WORDS
+from lvlm_audit.recordings.text_answers import TEXT_ANSWERS
 from lvlm_audit.traces import store
 from lvlm_audit.traces.image_word_recorder import record_image_words
-from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.paired import record_pairs
 from lvlm_audit.traces.recorder import record
 from lvlm_audit.traces.store import Item
@@ -50,29 +54,27 @@ LONGEST = 16
 
 def gathered(model: HookedModel, keep: Path) -> Evidence:
     """Rounds of probes until there is enough of both; rounds that `keep` holds are not recorded again."""
-    whole = Evidence("normed", ())
+    kinds = (ANSWERS, NO_IMAGE_PAIRS, IMAGE_WORDS, TEXT_ANSWERS)
+    items: dict[str, list[Any]] = {kind.name: [] for kind in kinds}
     for number in range(ROUNDS):
         folder = keep / f"round-{number}"
         if not store.exists(folder):
-            known = {t.asked.prompt for t in whole.text_answers}
+            known = {t.asked.prompt for t in items[TEXT_ANSWERS.name]}
             store.save(folder, store.Recording(_recorded(model, number, known), {}))
-        items = store.load(folder).items
-        traces = [i for i in items if isinstance(i, Trace)]
-        whole = Evidence(
-            "normed",
-            (*whole.traces, *(t for t in traces if t.asked.image_tokens)),
-            no_image_pairs=(
-                *whole.no_image_pairs,
-                *(i for i in items if isinstance(i, PairedTrace)),
-            ),
-            image_words=(*whole.image_words, *(i for i in items if isinstance(i, ImageWords))),
-            text_answers=(*whole.text_answers, *(t for t in traces if not t.asked.image_tokens)),
-        )
+        for item in store.load(folder).items:
+            items[_kind_of(item)].append(item)
+        whole = Evidence.of_items("normed", items)
         bad, good = (len(positions) for positions in _labelled(whole.traces))
         print(f"{len(whole.traces)} probes: {bad} hallucinated, {good} correct words", flush=True)
         if min(bad, good) >= ENOUGH:
             return whole
     raise SystemExit(f"{ROUNDS} rounds did not give {ENOUGH} words of each kind.")
+
+
+def _kind_of(item: Item) -> str:
+    if isinstance(item, Trace):
+        return (ANSWERS if item.asked.image_tokens else TEXT_ANSWERS).name
+    return (NO_IMAGE_PAIRS if isinstance(item, PairedTrace) else IMAGE_WORDS).name
 
 
 def _recorded(model: HookedModel, number: int, known: set[str]) -> list[Item]:
@@ -112,12 +114,14 @@ def of_kind(evidence: Evidence, kind: str) -> Evidence:
     """The answers to questions of one kind."""
     kept = [t for t in evidence.traces if t.asked.labels["kind"] == kind]
     names = {t.asked.id for t in kept}
-    return Evidence(
+    return Evidence.of_items(
         evidence.lens,
-        kept,
-        no_image_pairs=[p for p in evidence.no_image_pairs if p.asked.id in names],
-        image_words=[w for w in evidence.image_words if w.asked.id in names],
-        text_answers=evidence.text_answers,
+        {
+            ANSWERS.name: kept,
+            NO_IMAGE_PAIRS.name: [p for p in evidence.of(NO_IMAGE_PAIRS) if p.asked.id in names],
+            IMAGE_WORDS.name: [w for w in evidence.of(IMAGE_WORDS) if w.asked.id in names],
+            TEXT_ANSWERS.name: evidence.of(TEXT_ANSWERS),
+        },
     )
 
 

@@ -108,9 +108,8 @@ class Registry(Generic[T]):
         """What is wrong with a name that is not here: the names that are, and the nearest."""
         names = self.names()
         near = difflib.get_close_matches(str(name), names, 1)
-        return f"{name!r} is not one of {', '.join(names)}" + (
-            f"; did you mean {near[0]!r}?" if near else "."
-        )
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"{name!r} is not one of {', '.join(names)}.{hint}"
 
     def ships(self, name: str) -> bool:
         """Whether it is one of ours."""

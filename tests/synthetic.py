@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lvlm_audit.lenses.lens import LensName
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.trace import Asked, PairedTrace, TokenClass, Trace
 

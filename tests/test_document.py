@@ -18,6 +18,7 @@ import lvlm_audit
 from lvlm_audit.document import SCHEMA_VERSION, Audit, Comparison, Difference, Interval, rounded
 from lvlm_audit.errors import DocumentError, UsageError
 from lvlm_audit.writing import check_writable, write_whole
+from tests.evidence import run_on
 from tests.synthetic import EARLY, EMITTED, pair, rising, trace
 
 
@@ -26,7 +27,7 @@ def audit() -> Audit:
     """A whole document, as an audit of hand-made traces gives it."""
     step = {"divergence": [0.5] * 6 + [0.0] * 6, "leader": [EARLY] * 6 + [EMITTED] * 7}
     names = [f"p{i}" for i in range(6)]
-    made = lvlm_audit.run(
+    made = run_on(
         lvlm_audit.suite(),
         [trace(rising(12, 6), name=n, reference="Blue.", **step) for n in names],
         answer_pairs=[pair([0.0] * 6 + [0.4] * 7, name=n) for n in names],

@@ -83,7 +83,7 @@ def test_what_is_no_tool_is_refused() -> None:
 
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(
-        UsageError, match="'hamer' is not one of hammer, saw; did you mean 'hammer'"
+        UsageError, match="'hamer' is not one of hammer, saw. Did you mean 'hammer'"
     ):
         tools().get("hamer")
     assert tools().unknown("zzz") == "'zzz' is not one of hammer, saw."

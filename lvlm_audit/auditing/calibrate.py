@@ -23,15 +23,18 @@ from lvlm_audit.auditing.gather import (
     open_subject,
     without_eyes,
 )
-from lvlm_audit.auditing.plan import Progress, Settings, plan, with_paper_index
+from lvlm_audit.auditing.plan import plan, with_paper_index
 from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.document import Bound, Calibration, Floor, rounded
 from lvlm_audit.errors import CheckError, UsageError
-from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.notes import distinct
 from lvlm_audit.probes.controlled import BY_PROMPT, under_control
+from lvlm_audit.recordings.evidence import Evidence, Recorded
+from lvlm_audit.recordings.job import Progress
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.reading import LensName
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.check import Check
-from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.judge import observe
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.statistics import MIN_IMAGES
@@ -96,7 +99,7 @@ def calibrate(
     usual = FRESH_ROUNDS if method == "fresh probes" else HALVES_ROUNDS
     count = usual if rounds is None else rounds
     if count < 2:
-        raise UsageError(f"--rounds {count} shows no difference; give at least 2.")
+        raise UsageError(f"{spelled('rounds')} {count} shows no difference; give at least 2.")
     # Only checks are measured: no report is made that would show the states.
     needs = plan(suite.checks, settings.lens, states=False)
     needs = with_paper_index(needs, suite.checks, settings.mode)
@@ -222,12 +225,11 @@ def floor(check: Check, noise: Noise) -> Floor:
 
 
 def _only(evidence: Evidence, images: set[str]) -> Evidence:
-    return Evidence(
-        evidence.lens,
-        [t for t in evidence.traces if t.asked.cluster in images],
-        [p for p in evidence.answer_pairs if p.asked.cluster in images],
-        [p for p in evidence.reference_pairs if p.asked.cluster in images],
-    )
+    recorded = {
+        key: Recorded([i for i in one.items if i.asked.cluster in images], one.reason)
+        for key, one in evidence.recorded.items()
+    }
+    return dataclasses.replace(evidence, recorded=recorded)
 
 
 def _through(evidence: _ByLens, check: Check, settings: Settings) -> Evidence:

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from lvlm_audit.document import Audit, Finding, Severity, Subject, Verdict
 from lvlm_audit.errors import CheckError
-from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.answers import layer_summaries, probe_readings, stage_reading
@@ -22,11 +21,15 @@ from lvlm_audit.readings.grounding import grounding_reading
 from lvlm_audit.readings.hallucination import hallucination_reading
 from lvlm_audit.readings.last_transition import last_transition
 from lvlm_audit.readings.uses import uses
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.common_step import COMMON_STEP
+from lvlm_audit.recordings.evidence import Evidence
+from lvlm_audit.recordings.features import FEATURES
+from lvlm_audit.recordings.redecoded import REDECODED
+from lvlm_audit.recordings.text_answers import TEXT_ANSWERS
+from lvlm_audit.settings.reading import DivergenceName, LensName
 from lvlm_audit.spec.judge import judge, observe
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.stages import find_stages
-from lvlm_audit.traces.trace import DivergenceName
 
 
 def findings(
@@ -83,8 +86,8 @@ def conclude(
     divergence = cast(DivergenceName, subject.divergence)
     stages = find_stages(
         evidence.traces,
-        features=evidence.features or None,
-        common_step=evidence.common_step,
+        features=evidence.of(FEATURES) or None,
+        common_step=evidence.of(COMMON_STEP),
         divergence_name=divergence,
         seed=seed,
     )
@@ -115,13 +118,13 @@ def conclude(
         grounding=grounding_reading(evidence, seed=seed),
         decoder=(
             compare_decoder(evidence, stages, divergence=divergence, seed=seed)
-            if evidence.text_answers
+            if evidence.of(TEXT_ANSWERS)
             else None
         ),
         skips=skip_reading(evidence, seed=seed),
         # Labels are about the probes' own images; a control shows others.
         hallucination=(None if subject.control else hallucination_reading(evidence, seed=seed)),
-        corrections=corrections_of(evidence, seed=seed) if evidence.redecoded else None,
+        corrections=corrections_of(evidence, seed=seed) if evidence.of(REDECODED) else None,
         notes=list(distinct(notes)),
     )
 

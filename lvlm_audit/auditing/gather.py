@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from lvlm_audit import __version__
-from lvlm_audit.auditing.plan import STATES, Kind, Need, Progress, Settings
 from lvlm_audit.cache import cache_dir
+from lvlm_audit.engine.local import LocalEngine
+from lvlm_audit.engine.protocol import Engine
 from lvlm_audit.errors import ProbeError, UsageError
-from lvlm_audit.lenses.lens import LensName
+from lvlm_audit.interventions.named import Skip
 from lvlm_audit.lenses.registry import content_key
 from lvlm_audit.models.aliases import Checkpoint, resolve
 from lvlm_audit.models.formats import takes_images
@@ -26,11 +26,18 @@ from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.controlled import Shown, under_control
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
 from lvlm_audit.probes.probe import Probe, Probes
-from lvlm_audit.recordings.skip_sets import Formed, form
-from lvlm_audit.spec.evidence import Effects, Evidence
+from lvlm_audit.recordings.evidence import Evidence, Recorded, split
+from lvlm_audit.recordings.job import Progress, Work
+from lvlm_audit.recordings.need import Need
+from lvlm_audit.recordings.registry import KINDS
+from lvlm_audit.recordings.skip_sets import SkippedBlocks, form
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.reading import LensName
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.traces import store
 from lvlm_audit.traces.parts import Parts
-from lvlm_audit.traces.trace import NO_IMAGE, SCHEMA_VERSION, Trace
+from lvlm_audit.traces.trace import SCHEMA_VERSION, Trace
+from lvlm_audit.version import __version__
 
 if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel
@@ -70,22 +77,6 @@ def open_subject(settings: Settings) -> tuple[Checkpoint, bool]:
     return checkpoint, is_demo or (folder is not None and (folder / PROVENANCE_FILE).is_file())
 
 
-def opened(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
-    """The checkpoint's model, opened as the settings say; torch is loaded here.
-
-    Raises:
-        LvlmAuditError: as `models.opening.load`.
-    """
-    from lvlm_audit.models.opening import load
-
-    return load(
-        checkpoint,
-        device=settings.device,
-        dtype=settings.dtype,
-        trust_remote_code=settings.trust_remote_code,
-    )
-
-
 def without_eyes(settings: Settings, checkpoint: Checkpoint) -> bool:
     """Whether the checkpoint is a decoder that takes no images, so that prompts are asked without theirs.
 
@@ -95,9 +86,9 @@ def without_eyes(settings: Settings, checkpoint: Checkpoint) -> bool:
     if checkpoint.folder is None or takes_images(checkpoint.folder):
         return False
     wanted = {
-        f"--lvlm-control {settings.control}": settings.control not in (None, "text-only"),
-        "--lvlm-compare-llm": settings.compare_llm,
-        "--lvlm-answers reference": settings.answers == "reference",
+        spelled("control", settings.control): settings.control not in (None, "text-only"),
+        spelled("compare_llm"): settings.compare_llm,
+        spelled("answers", "reference"): settings.answers == "reference",
     }
     for option, asked in wanted.items():
         if asked:
@@ -135,6 +126,7 @@ def gather(
     probes: Sequence[Probe],
     *,
     model: HookedModel | None = None,
+    engine: Engine | None = None,
     on_progress: Progress | None = None,
 ) -> Gathered:
     """Provide every needed recording, reusing what the store holds.
@@ -146,6 +138,7 @@ def gather(
         probes: what is asked.
         model: the checkpoint opened already, which the caller closes; None: it is opened if something
             has to be recorded, and closed.
+        engine: who computes; None: this process. It is closed at the end.
         on_progress: called with what is being done.
 
     Raises:
@@ -155,15 +148,14 @@ def gather(
     if settings.answers == "reference":
         _require_answers(probes)
     shown = under_control(probes, settings.control)
-    told = on_progress or (lambda *_: None)
-    session = _Session(settings, checkpoint, shown, told, model)
+    report = on_progress or (lambda *_: None)
+    computing: Engine = engine or LocalEngine(settings, checkpoint, model=model, on_progress=report)
     read = probes.notes if isinstance(probes, Probes) else ()
     try:
-        gathered = session.gather(needs)
-        return dataclasses.replace(gathered, notes=distinct((*gathered.notes, *read)))
+        gathered = _Session(settings, checkpoint, shown, report, computing).gather(needs)
     finally:
-        if model is None:
-            session.close()
+        computing.close()
+    return dataclasses.replace(gathered, notes=distinct((*gathered.notes, *read)))
 
 
 def _require_answers(probes: Sequence[Probe]) -> None:
@@ -172,7 +164,7 @@ def _require_answers(probes: Sequence[Probe]) -> None:
     if mute:
         more = f" and {len(mute) - 8} more" if len(mute) > 8 else ""
         raise ProbeError(
-            f"--lvlm-answers reference replays each probe's answer, but {len(mute)} of {len(probes)} "
+            f"{spelled('answers', 'reference')} replays each probe's answer, but {len(mute)} of {len(probes)} "
             f"probes have none: {', '.join(mute[:8])}{more}. Give them an 'answer', or drop them."
         )
 
@@ -183,13 +175,9 @@ class _Session:
     checkpoint: Checkpoint
     shown: Shown
     on_progress: Progress
-    _model: HookedModel | None = field(default=None)
+    engine: Engine
     _reused: int = 0
     _shared: dict[str, Any] = field(default_factory=dict)
-
-    def close(self) -> None:
-        if self._model is not None:
-            self._model.close()
 
     def gather(self, needs: Sequence[Need]) -> Gathered:
         from filelock import FileLock
@@ -197,7 +185,7 @@ class _Session:
         if self.checkpoint.folder is None:
             # Nothing of it lies here yet, so it has no content to be keyed by: fetch it first. A key
             # made of its name would serve an old recording once the hub holds other weights.
-            self._opened()
+            self.engine.open()
             self.checkpoint = self.checkpoint.located()
         identity = self._identity()
         traces_folder = cache_dir() / "traces"
@@ -206,14 +194,14 @@ class _Session:
         # Under xdist several workers want the same recording: the first makes it, the rest read it.
         with FileLock(traces_folder / f"{store.key(identity)[:32]}.lock"):
             for need in needs:
-                formed = self._formed(need, recordings)
-                folder = traces_folder / store.key({**identity, **_named(need, formed)})
+                skipped = self._skipped(need, recordings)
+                folder = traces_folder / store.key({**identity, **_named(need, skipped)})
                 if store.exists(folder):
                     recordings[need] = store.load(folder)
                     self._reused += 1
                 else:
                     parts = Parts(traces_folder / "parts" / self._parts_key(identity, need))
-                    recordings[need] = self._record(need, formed, recordings, parts)
+                    recordings[need] = self._record(need, skipped, recordings, parts)
                     store.save(folder, recordings[need])
                     parts.discard()
         lenses = dict.fromkeys(n.lens for n in needs)
@@ -233,7 +221,7 @@ class _Session:
             probes=self.shown.probes,
         )
 
-    def _formed(self, need: Need, done: Mapping[Need, store.Recording]) -> Formed | None:
+    def _skipped(self, need: Need, done: Mapping[Need, store.Recording]) -> SkippedBlocks | None:
         """Of effects, which blocks are skipped: located on the answers, which were recorded before."""
         if need.skip is None:
             return None
@@ -266,72 +254,50 @@ class _Session:
             **{package: _version(package) for package in packages_of(self.checkpoint)},
         }
 
-    def _opened(self) -> HookedModel:
-        if self._model is None:
-            self.on_progress("opening the model", 0, 0)
-            self._model = opened(self.settings, self.checkpoint)
-        return self._model
-
     def _record(
         self,
         need: Need,
-        formed: Formed | None,
+        skipped: SkippedBlocks | None,
         done: Mapping[Need, store.Recording],
         parts: Parts,
     ) -> store.Recording:
-        from lvlm_audit.recordings.making import Job, make
-
-        model = self._opened()
+        self.engine.open()
         started = time.monotonic()
-        job = Job(
-            model,
-            self.shown,
-            self.settings,
-            need,
-            done,
-            self.on_progress,
-            parts,
-            formed,
-            self._shared,
+        made = self.engine.make(
+            Work(
+                shown=self.shown,
+                settings=self.settings,
+                need=need,
+                done=done,
+                on_progress=self.on_progress,
+                parts=parts,
+                skipped=skipped,
+                shared=self._shared,
+            )
         )
-        items = make(job)
         seconds = time.monotonic() - started
-        facts = {
-            "subject": _facts(model),
-            "notes": [[note.about, note.text] for note in model.notes],
-            "seconds": round(seconds, 3),
-            **job.facts,
-        }
-        return store.Recording(items, facts)
+        facts = self.engine.facts()
+        return store.Recording(
+            made.items,
+            {
+                "subject": facts.subject,
+                "notes": [[note.about, note.text] for note in facts.notes],
+                "seconds": round(seconds, 3),
+                "reasons": made.reasons,
+            },
+        )
 
 
-def _facts(model: HookedModel) -> dict[str, Any]:
-    """What the document says about the model."""
-    return {
-        "architecture": type(model.model).__name__,
-        "blocks": model.blocks,
-        "width": model.width,
-        "vocabulary": model.vocabulary,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "device": str(model.device),
-        "anatomy": {
-            "blocks": f"{model.anatomy.paths['blocks']} ({model.blocks})",
-            "final norm": model.anatomy.paths["norm"] or "none",
-            "head": model.anatomy.paths["head"] + (" (tied)" if model.anatomy.tied else ""),
-            "as read": model.anatomy.describe(),
-        },
-    }
-
-
-def _named(need: Need, formed: Formed | None = None) -> dict[str, Any]:
+def _named(need: Need, skipped: SkippedBlocks | None = None) -> dict[str, Any]:
     """A need as a part of the store's key. States are what they are before any lens reads them."""
-    named = {**dataclasses.asdict(need), "lens": None if need.kind in STATES else need.lens}
-    if named["lens"] is not None and (content := content_key(need.lens)):
+    lens = need.lens if KINDS[need.kind].through_lens else None
+    named = {**dataclasses.asdict(need), "lens": lens}
+    if lens is not None and (content := content_key(lens)):
         # Two tuned lenses may have one name.
         named["lens_content"] = content
-    if formed is not None:
-        named["blocks"] = {image: list(blocks) for image, blocks in formed.blocks.items()}
-        named["reason"] = formed.reason
+    if skipped is not None:
+        named["blocks"] = {image: list(blocks) for image, blocks in skipped.blocks.items()}
+        named["reason"] = skipped.reason
     return named
 
 
@@ -342,33 +308,12 @@ def _contents(lenses: Iterable[LensName]) -> dict[str, Any]:
 
 
 def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evidence:
-    def items(kind: Kind) -> Any:
-        found = recordings.get(Need(lens, kind))
-        return () if found is None else tuple(found.items)
-
-    pairs = items("answer pairs")
-    replays = recordings.get(Need(lens, "answer pairs"))
-    words = recordings.get(Need(lens, "image words"))
-    return Evidence(
-        lens,
-        items("answers"),
-        answer_pairs=tuple(p for p in pairs if p.condition != NO_IMAGE),
-        reference_pairs=items("reference pairs"),
-        no_image_pairs=tuple(p for p in pairs if p.condition == NO_IMAGE),
-        no_image_reason="" if replays is None else replays.facts.get("no_image_reason", ""),
-        image_words=items("image words"),
-        image_words_reason="" if words is None else words.facts.get("image_words_reason", ""),
-        text_answers=items("text answers"),
-        features=items("features"),
-        common_step=items("common step"),
-        feature_maps=items("feature maps"),
-        effects={
-            need.skip: Effects(tuple(cast(Any, found.items)), found.facts.get("reason", ""))
-            for need, found in recordings.items()
-            if need.lens == lens and need.skip is not None
-        },
-        redecoded=items("redecoded"),
-    )
+    recorded: dict[tuple[str, Skip | None], Recorded[Any]] = {}
+    for need, found in recordings.items():
+        if need.lens == lens:
+            reasons = found.facts.get("reasons", {})
+            recorded |= split(need.kind, found.items, reasons, need.skip)
+    return Evidence(lens, recorded)
 
 
 def _version(package: str) -> str:

@@ -9,27 +9,37 @@ from typing import Any
 
 from lvlm_audit.auditing.conclude import conclude, findings, selected
 from lvlm_audit.auditing.gather import choose_probes, gather, open_subject, without_eyes
-from lvlm_audit.auditing.modes import Mode, ScalingName, mode_name
-from lvlm_audit.auditing.plan import Progress, Settings, plan, with_paper_index
+from lvlm_audit.auditing.plan import plan, with_paper_index
 from lvlm_audit.document import Audit, Finding, Subject
 from lvlm_audit.errors import ProbeError, TraceError
+from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.notes import Note
 from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
-from lvlm_audit.readings.hallucination import labelled
-from lvlm_audit.readings.maps import feature_maps
-from lvlm_audit.spec.evidence import Effects, Evidence
+from lvlm_audit.recordings.answers import ANSWERS
+from lvlm_audit.recordings.common_step import COMMON_STEP
+from lvlm_audit.recordings.evidence import Evidence, Recorded
+from lvlm_audit.recordings.feature_maps import FEATURE_MAPS, feature_maps
+from lvlm_audit.recordings.features import FEATURES
+from lvlm_audit.recordings.job import Progress
+from lvlm_audit.recordings.registry import KINDS
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.reading import DivergenceName, Mode, ScalingName, mode_name
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.suite import Suite
-from lvlm_audit.traces.features import FeatureTrace
-from lvlm_audit.traces.image_words import ImageWords
-from lvlm_audit.traces.redecoded import Redecoded
-from lvlm_audit.traces.trace import DivergenceName, PairedTrace, Trace
+from lvlm_audit.traces.effects import EffectTrace
+from lvlm_audit.traces.trace import Trace
 
-DEMO_NOTE = (
-    "The demo model was audited: a small LLaVA around SmolLM2-135M-Instruct (dequantised 4-bit) that "
-    "knows drawn scenes only. Name your own model with --lvlm-model."
-)
+
+def demo_note() -> str:
+    """What has to be known of an audit of the demo model."""
+    return (
+        "The demo model was audited: a small LLaVA around SmolLM2-135M-Instruct (dequantised 4-bit) that "
+        f"knows drawn scenes only. Name your own model with {spelled('model')}."
+    )
+
+
 BLIND_NOTE = (
     "This checkpoint is a language model without image input: it could not be asked otherwise. "
 )
@@ -105,8 +115,8 @@ def audit_model(
     probes = choose_probes(settings, is_demo)
     if settings.redecode and not any(map(labelled, probes)):
         raise ProbeError(
-            "--lvlm-redecode compares labelled words, but no probe's 'labels' say what is true. Give probes "
-            "an 'expected' answer, or lists of 'grounded' and 'hallucinated' words."
+            f"{spelled('redecode')} compares labelled words, but no probe's 'labels' say what is true. Give "
+            "probes an 'expected' answer, or lists of 'grounded' and 'hallucinated' words."
         )
     needs = plan(
         suite.checks,
@@ -129,7 +139,7 @@ def audit_model(
         divergence=settings.divergence,
         scaling=settings.scaling,
         mode=mode_name(settings.mode),
-        note=" ".join(filter(None, (DEMO_NOTE if is_demo else "", given_note(evidence.traces)))),
+        note=" ".join(filter(None, (demo_note() if is_demo else "", given_note(evidence.traces)))),
         answers=_answers(evidence.traces),
         control=settings.control or "",
         control_note=(BLIND_NOTE if blind else "")
@@ -178,16 +188,9 @@ def run(
     suite: Suite,
     traces: Sequence[Trace],
     *,
-    answer_pairs: Sequence[PairedTrace] = (),
-    reference_pairs: Sequence[PairedTrace] = (),
-    features: Sequence[FeatureTrace] = (),
-    common_step: Sequence[FeatureTrace] = (),
-    no_image_pairs: Sequence[PairedTrace] = (),
-    text_answers: Sequence[Trace] = (),
-    effects: Mapping[Skip, Effects] | None = None,
-    redecoded: Sequence[Redecoded] = (),
+    recorded: Mapping[str, Sequence[Any]] | None = None,
+    effects: Mapping[Skip, Recorded[EffectTrace]] | None = None,
     baseline: Audit | None = None,
-    image_words: Sequence[ImageWords] = (),
     model: str = "traces",
     divergence: DivergenceName = "jsd",
     scaling: ScalingName = "none",
@@ -198,16 +201,11 @@ def run(
     Args:
         suite: the declared family of checks.
         traces: recorded answers, all through one lens.
-        answer_pairs: paired replays of the answers; without them image checks are not applicable.
-        reference_pairs: paired replays of reference answers.
-        features: states of answers (`record_features`); without them the feature level is not measured.
-        common_step: states of many images at one step (`record_common_step`).
-        no_image_pairs: paired replays of the answers without an image: the grounding curve.
-        text_answers: each distinct prompt, asked without an image: compared with the answers.
+        recorded: what else was recorded, by kind: "answer pairs" (without them image checks are not
+            applicable), "reference pairs", "no-image pairs", "features" and "common step" (without them the
+            feature level is not measured), "text answers", "image words", "redecoded".
         effects: of the skip sets that checks declare.
-        redecoded: labelled probes asked anew under other decodings (`interventions.redecoding`).
         baseline: an earlier audit, for the checks that are held against one.
-        image_words: what the images' own positions say of the answers (`record_image_words`).
         model: what the document calls the model.
         divergence: what is read and shown between neighbouring states.
         scaling: how the report's heat maps are scaled.
@@ -230,21 +228,16 @@ def run(
         raise TraceError(
             f"checks {', '.join(missing)} read another lens than {lens!r}; record traces through it."
         )
-    evidence = Evidence(
-        lens,
-        tuple(traces),
-        tuple(answer_pairs),
-        tuple(reference_pairs),
-        no_image_pairs=tuple(no_image_pairs),
-        text_answers=tuple(text_answers),
-        effects=effects or {},
-        redecoded=tuple(redecoded),
-        baseline=baseline,
-        image_words=tuple(image_words),
-        features=tuple(features),
-        common_step=tuple(common_step),
-        feature_maps=tuple(feature_maps(features, common_step)),
-    )
+    items = {ANSWERS.name: traces, **(recorded or {})}
+    if unknown := [name for name in items if name not in KINDS]:
+        raise TraceError(
+            f"{unknown[0]!r} is not a kind of recording: choose of {', '.join(KINDS)}."
+        )
+    if FEATURE_MAPS.name not in items:
+        items[FEATURE_MAPS.name] = feature_maps(
+            items.get(FEATURES.name, ()), items.get(COMMON_STEP.name, ())
+        )
+    evidence = Evidence.of_items(lens, items, effects=effects, baseline=baseline)
     subject = Subject(
         model=model,
         is_demo=False,

@@ -10,10 +10,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from lvlm_audit import __version__
 from lvlm_audit.cli import calibrate, demo, doctor, models, plan, render, run
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.report.words import error_words
+from lvlm_audit.settings.spelling import for_command, speaking
+from lvlm_audit.version import __version__
 
 _COMMANDS = (run, demo, render, calibrate, doctor, plan, models)
 """In the order of the help."""
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
-    return _guarded(lambda: int(options.execute(options)))
+    with speaking(for_command(vars(options))):
+        return _guarded(lambda: int(options.execute(options)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lvlm_audit.cli.options import Commands, add_asking, add_model, progress, settings
+from lvlm_audit.cli.options import ASKING, Commands, add_model, add_settings, progress, settings
 
 
 def declare(commands: Commands) -> None:
@@ -15,7 +15,7 @@ def declare(commands: Commands) -> None:
         help="measure the noise floor of every check: the same weights, other probes",
     )
     add_model(parser)
-    add_asking(parser)
+    add_settings(parser, *ASKING, "lens")
     parser.add_argument(
         "--rounds",
         type=int,
@@ -23,8 +23,6 @@ def declare(commands: Commands) -> None:
     )
     parser.add_argument("--checks", type=Path, help="folder of check_*.py; default: the shipped")
     parser.add_argument("--json", type=Path, help="write the calibration there")
-    parser.add_argument("--lens", default="normed")
-    parser.add_argument("--seed", type=int, default=0, help="of the halves (default: 0)")
     parser.set_defaults(execute=execute)
 
 
@@ -41,7 +39,7 @@ def execute(options: argparse.Namespace) -> int:
         check_writable(options.json)
     found = calibrate(
         suite() if options.checks is None else load_family([], [options.checks]),
-        settings(options, lens=options.lens),
+        settings(options),
         rounds=options.rounds,
         on_progress=progress(),
     )

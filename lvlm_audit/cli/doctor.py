@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from lvlm_audit.cli.options import Commands, add_model, opening
+from lvlm_audit.cli.options import Commands, add_model, settings
 
 
 def declare(commands: Commands) -> None:
@@ -20,13 +20,13 @@ def execute(options: argparse.Namespace) -> int:
     """Prints what was found."""
     from rich.console import Console
 
-    from lvlm_audit.auditing.gather import open_subject, opened
-    from lvlm_audit.auditing.plan import Settings
+    from lvlm_audit.auditing.gather import open_subject
+    from lvlm_audit.engine.local import opened
     from lvlm_audit.models.doctor import diagnose
     from lvlm_audit.report.terminal.doctor import show
 
-    settings = Settings(**opening(options))
-    checkpoint, _ = open_subject(settings)
-    with opened(settings, checkpoint) as hooked:
+    chosen = settings(options)
+    checkpoint, _ = open_subject(chosen)
+    with opened(chosen, checkpoint) as hooked:
         show(diagnose(hooked), Console())
     return 0

@@ -5,66 +5,42 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from lvlm_audit.auditing.plan import Settings
+from lvlm_audit.settings.audit import Settings, settings_of
+from lvlm_audit.settings.declared import AUDIT
+from lvlm_audit.settings.options import add_options
 
+if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 else:
     Commands = Any
 
+OPENING = ("adapter", "revision", "device", "dtype", "trust_remote_code")
+"""Which model, and how it is opened."""
+ASKING = ("probes", "probe_format", "image_folder", "max_new_tokens", "batch_size", "seed")
+"""What is asked, and how much is answered."""
+
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Which model, and how it is opened; the names are those of pytest's options, without --lvlm-."""
-    parser.add_argument(
-        "model", nargs="?", help="checkpoint folder, hub id or alias; without it the demo model"
-    )
-    parser.add_argument("--adapter", type=Path, help="folder of a PEFT adapter over the model")
-    parser.add_argument("--revision", help="branch, tag or commit of a hub model")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ..., or map")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument(
-        "--trust-remote-code", action="store_true", help="run code that comes with the checkpoint"
-    )
+    parser.add_argument("model", nargs="?", help=AUDIT["model"].help)
+    add_settings(parser, *OPENING)
 
 
-def add_asking(parser: argparse.ArgumentParser) -> None:
-    """What is asked, and how much is answered."""
-    parser.add_argument(
-        "--probes", type=Path, help="folder of images or probe file; without it a bundled set"
-    )
-    parser.add_argument(
-        "--probe-format", default="auto", help="auto, jsonl, pope, amber, hallusion or chair"
-    )
-    parser.add_argument(
-        "--image-folder", type=Path, help="what a probe file's image paths are relative to"
-    )
-    parser.add_argument("--max-new-tokens", type=int, default=48)
-    parser.add_argument("--batch-size", type=int, default=8)
+def add_settings(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Options of these settings."""
+    add_options(parser.add_argument, AUDIT, only=names)
 
 
-def settings(options: argparse.Namespace, **more: Any) -> Settings:
-    """Of a command that has both kinds of options and a seed."""
-    from lvlm_audit.auditing.plan import Settings
+def settings(options: argparse.Namespace) -> Settings:
+    """The settings that a command line gives.
 
-    return Settings(
-        **opening(options),
-        probes=options.probes,
-        probe_format=options.probe_format,
-        image_folder=options.image_folder,
-        max_new_tokens=options.max_new_tokens,
-        batch_size=options.batch_size,
-        seed=options.seed,
-        **more,
-    )
-
-
-def opening(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that say which model and how it is opened."""
-    names = ("model", "adapter", "revision", "device", "dtype", "trust_remote_code")
-    return {name: getattr(options, name) for name in names}
+    Raises:
+        UsageError: a value that cannot be used.
+    """
+    given = vars(options)
+    return settings_of({name: given[name] for name in AUDIT if name in given})
 
 
 def progress() -> Callable[[str, int, int], None]:

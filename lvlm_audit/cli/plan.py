@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lvlm_audit.cli.options import Commands, add_asking, add_model, progress, settings
+from lvlm_audit.cli.options import ASKING, Commands, add_model, add_settings, progress, settings
 from lvlm_audit.errors import UsageError
+from lvlm_audit.settings.declared import PRUNING
+from lvlm_audit.settings.options import add_options
+from lvlm_audit.settings.pruning import Wanted
 
 
 def declare(commands: Commands) -> None:
@@ -15,26 +18,10 @@ def declare(commands: Commands) -> None:
         "plan", help="find decoder blocks that can be removed: nominate, certify, export"
     )
     add_model(parser)
-    parser.add_argument(
-        "--budget", type=float, required=True, help="largest loss allowed, in the measure's unit"
-    )
-    parser.add_argument(
-        "--measure",
-        default="kl",
-        help="kl: bits a token (default); disagreement: share of tokens; accuracy: share of right answers lost",
-    )
-    parser.add_argument(
-        "--max-blocks", type=int, help="largest set (default: a quarter of the depth)"
-    )
-    add_asking(parser)
-    parser.add_argument(
-        "--export", type=Path, metavar="DIR", help="write the pruned checkpoint there"
-    )
+    add_options(parser.add_argument, PRUNING)
+    add_settings(parser, *ASKING)
     parser.add_argument("--json", type=Path, help="write the plan there")
     parser.add_argument("--report", type=Path, help="write it as a page there")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the halves and of resampling (default: 0)"
-    )
     parser.set_defaults(execute=execute)
 
 
@@ -42,12 +29,14 @@ def execute(options: argparse.Namespace) -> int:
     """Prints the plan."""
     from rich.console import Console
 
-    from lvlm_audit.pruning.planning import Wanted, plan_pruning
+    from lvlm_audit.pruning.planning import plan_pruning
     from lvlm_audit.report.html import write
     from lvlm_audit.report.terminal.pruning import show
     from lvlm_audit.writing import check_writable
 
-    written = [path for path in (options.json, options.report, options.export) if path is not None]
+    given = {name: getattr(options, name) for name in PRUNING}
+    wanted = Wanted(**{name: value for name, value in given.items() if value is not None})
+    written = [path for path in (options.json, options.report, wanted.export) if path is not None]
     if len({path.resolve() for path in written}) < len(written):
         raise UsageError("--json, --report and --export name the same path. Name different ones.")
     for path in (options.json, options.report):
@@ -55,12 +44,7 @@ def execute(options: argparse.Namespace) -> int:
             check_writable(path)
     plan = plan_pruning(
         settings(options),
-        Wanted(
-            budget=options.budget,
-            measure=options.measure,
-            max_blocks=options.max_blocks,
-            export=options.export,
-        ),
+        wanted,
         on_progress=progress(),
     )
     show(plan, Console())

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 
 from lvlm_audit.errors import ProbeError, TraceError
 from lvlm_audit.metrics.answers import correct
+from lvlm_audit.settings.pruning import Measure
 from lvlm_audit.statistics import ClusterMean, cluster_mean
 from lvlm_audit.traces.effects import EffectTrace
 
-Measure = Literal["kl", "disagreement", "accuracy"]
-MEASURES: tuple[Measure, ...] = get_args(Measure)
-
-UNITS: dict[Measure, str] = {
-    "kl": "bits a token",
-    "disagreement": "share of tokens",
-    "accuracy": "share of the right answers",
-}
 DEFINITIONS: dict[Measure, str] = {
     "kl": "mean forward KL(whole || skipped) over the tokens of the whole model's own answers",
     "disagreement": "share of the tokens of the whole model's own answers whose top-1 changes",

@@ -25,6 +25,7 @@ from lvlm_audit.document.stages import LayerSummary, StageReading
 from lvlm_audit.document.uses import Uses
 from lvlm_audit.errors import DocumentError
 from lvlm_audit.notes import Note
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.short_repr import short_repr
 
 SCHEMA = "lvlm_audit/audit"
@@ -152,7 +153,7 @@ class Audit(Saved):
             raise DocumentError(
                 f"{name} is not an audit document: its schema is "
                 f"{data.get('schema') if isinstance(data, dict) else None!r}, not {SCHEMA!r}. "
-                f"Write one with --lvlm-json."
+                f"Write one with {spelled('json')}."
             )
         version = data.get("schema_version")
         if version != SCHEMA_VERSION:

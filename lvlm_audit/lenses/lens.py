@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from lvlm_audit.settings.reading import LensName
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lvlm_audit.models.anatomy import Anatomy
     from lvlm_audit.models.readout import Readout
-
-LensName = str
-"""Of a registered lens; `normed` and `raw` ship."""
 
 
 @runtime_checkable

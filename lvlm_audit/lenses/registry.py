@@ -11,10 +11,11 @@ A third party registers one by `register_lens` in a file that is imported anyway
 from __future__ import annotations
 
 from lvlm_audit.errors import UsageError
-from lvlm_audit.lenses.lens import Lens, LensName
+from lvlm_audit.lenses.lens import Lens
 from lvlm_audit.lenses.normed import NORMED
 from lvlm_audit.lenses.raw import RAW
 from lvlm_audit.registry import Registry
+from lvlm_audit.settings.reading import LensName
 
 GROUP = "lvlm_audit.lenses"
 

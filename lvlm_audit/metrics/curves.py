@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from lvlm_audit.document import TokenReading
 
 Curve = npt.NDArray[np.floating[Any]]
-Needs = Literal[
-    "answers", "answer pairs", "no-image pairs", "reference pairs", "text answers", "effects"
-]
-
 _SMALLEST = float(np.log2(np.finfo(np.float32).tiny))
 """log2 of the smallest normal float32, -126."""
 
@@ -31,7 +27,7 @@ class Metric:
     Attributes:
         name: as reports print it.
         unit: "probability", "bits", ...
-        needs: the kind of recording that it reads; the planner provides it.
+        needs: the kind of recording that it reads (`recordings.registry`); the planner provides it.
         curve: recording -> [T, S] (or [T, L] for transitions, [T, 1] for a single value).
         support: least and greatest value that the curve can take; what it is by definition, not what
             was seen. Intervals are bounded by it.
@@ -43,7 +39,7 @@ class Metric:
 
     name: str
     unit: str
-    needs: Needs
+    needs: str
     curve: Callable[[Any], Curve] = field(repr=False, compare=False)
     support: tuple[float, float] = (-math.inf, math.inf)
     optional: Literal["paper_index"] | None = None

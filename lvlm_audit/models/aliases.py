@@ -18,6 +18,7 @@ from lvlm_audit.models.formats import (
     not_a_checkpoint,
     not_a_folder,
 )
+from lvlm_audit.settings.spelling import spelled
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
@@ -171,15 +172,15 @@ def _folder(name: str, path: Path, revision: str | None, adapter: Path | None) -
             # transformers would follow the adapter's base instead of the model that lies here.
             raise UsageError(
                 f"folder {name!r} holds a model (config.json) and an adapter ({ADAPTER_CONFIG}). Move the "
-                f"adapter's files to a folder of their own, and give both: --lvlm-model and "
-                f"--lvlm-adapter."
+                f"adapter's files to a folder of their own, and give both: {spelled('model')} and "
+                f"{spelled('adapter')}."
             )
         return _adapted_base(name, path, revision, adapter)
     if not is_model:
         raise not_a_checkpoint(name, path)
     if revision is not None:
         raise UsageError(
-            f"--lvlm-revision {revision!r} is for models on the hub; {name!r} is a folder, which holds "
+            f"{spelled('revision')} {revision!r} is for models on the hub; {name!r} is a folder, which holds "
             f"one version. Drop the option, or give the hub id."
         )
     return Checkpoint(name, "folder", path=path.resolve(), adapter=adapter)
@@ -188,29 +189,30 @@ def _folder(name: str, path: Path, revision: str | None, adapter: Path | None) -
 def _adapted_base(name: str, path: Path, revision: str | None, adapter: Path | None) -> Checkpoint:
     if adapter is not None:
         raise UsageError(
-            f"--lvlm-model {name!r} is itself an adapter, and --lvlm-adapter names another. Give the base "
-            f"model as --lvlm-model."
+            f"{spelled('model')} {name!r} is itself an adapter, and {spelled('adapter')} names another. Give "
+            f"the base model as {spelled('model')}."
         )
     config = check_adapter(name, path)
     base, trained_on = config.get("base_model_name_or_path"), config.get("revision")
     what = f"{name!r} is an adapter, not a whole model"
     if not isinstance(base, str) or not base.strip():
         raise ModelNotFound(
-            f"{what}, and does not name its base. Give both: --lvlm-model BASE --lvlm-adapter {name!r}."
+            f"{what}, and does not name its base. Give both: {spelled('model')} BASE "
+            f"{spelled('adapter')} {name!r}."
         )
     named = revision or (trained_on if isinstance(trained_on, str) else None)
     try:
         found = resolve(base, revision=named)
     except LvlmAuditError as error:
         raise ModelNotFound(
-            f"{what}, and its base {base!r} cannot be used from here ({error}) Give both: --lvlm-model "
-            f"BASE --lvlm-adapter {name!r}."
+            f"{what}, and its base {base!r} cannot be used from here ({error}) Give both: {spelled('model')} "
+            f"BASE {spelled('adapter')} {name!r}."
         ) from error
     if found.folder is None:
         # Only a model that was named on the command line is fetched.
         raise ModelNotFound(
-            f"{what}, and its base {base!r} is not on this machine. To fetch it, give both: --lvlm-model "
-            f"{base} --lvlm-adapter {name!r}."
+            f"{what}, and its base {base!r} is not on this machine. To fetch it, give both: {spelled('model')} "
+            f"{base} {spelled('adapter')} {name!r}."
         )
     return replace(found, name=name, adapter=path.resolve())
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from lvlm_audit.errors import LvlmAuditError, ProbeError, UnsupportedModel
 from lvlm_audit.models.quiet import quiet
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.settings.spelling import spelled
 
 Inputs = dict[str, Any]
 
@@ -170,7 +171,7 @@ def _text_only(tokenizer: Any, probes: Sequence[Probe]) -> Mapping[str, Any]:
         if probe.image is not None:
             raise UnsupportedModel(
                 f"the processor takes no images, but probe {probe.id!r} has one: this is a text-only "
-                f"model. Ask it without images (--lvlm-control text-only), or audit a vision-language "
+                f"model. Ask it without images ({spelled('control', 'text-only')}), or audit a vision-language "
                 f"checkpoint."
             )
     texts = [probe.prompt for probe in probes]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lvlm_audit.errors import ModelNotFound, UnsupportedModel
 from lvlm_audit.models.aliases import Checkpoint
+from lvlm_audit.settings.spelling import spelled
 
 
 def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
@@ -25,7 +26,7 @@ def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
     if "trust_remote_code" in str(error):
         return UnsupportedModel(
             f"{name!r} needs Python code of its own, which is run only with leave: pass "
-            f"trust_remote_code=True (--lvlm-trust-remote-code) if you trust it."
+            f"{spelled('trust_remote_code')} if you trust it."
         )
     chain = _chain(error)
     if any(isinstance(e, GatedRepoError) for e in chain):
@@ -40,8 +41,8 @@ def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
         )
     if any(isinstance(e, RevisionNotFoundError) for e in chain):
         return ModelNotFound(
-            f"the hub has no{version} of {checkpoint.source!r}. Check --lvlm-revision: a branch, a tag or a "
-            f"whole commit id."
+            f"the hub has no{version} of {checkpoint.source!r}. Check {spelled('revision')}: a branch, a tag "
+            f"or a whole commit id."
         )
     hub = (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, ConnectionError)
     if checkpoint.kind == "hub" and any(isinstance(e, hub) for e in chain):

@@ -17,6 +17,7 @@ from lvlm_audit.errors import UnsupportedModel, UsageError
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.explaining import first_line
 from lvlm_audit.models.formats import check_adapter
+from lvlm_audit.settings.spelling import spelled
 
 _PREFIX = "base_model.model."
 """Under which peft saves the base's names."""
@@ -54,7 +55,7 @@ def put_over(model: Any, checkpoint: Checkpoint) -> None:
         )
     trained_on = str(config.get("base_model_name_or_path") or "a base it does not name")
     unlike = f"adapter {folder!r}, trained on {trained_on!r}, does not fit {checkpoint.source!r}"
-    remedy = "Give the base that it was trained on as --lvlm-model."
+    remedy = f"Give the base that it was trained on as {spelled('model')}."
     # transformers' own load_adapter() leaves DoRA's magnitudes out, and computes in another dtype.
     try:
         weights = _in_todays_names(model, load_peft_weights(folder, device="cpu"))

@@ -16,6 +16,7 @@ from lvlm_audit.models.finetuned import put_over
 from lvlm_audit.models.formats import check_config
 from lvlm_audit.models.placing import Memory, device_map
 from lvlm_audit.models.quantised import in_full, quantised_by
+from lvlm_audit.settings.spelling import spelled
 
 
 def read_config(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
@@ -130,7 +131,7 @@ def read_model(
         except (RuntimeError, torch.OutOfMemoryError) as error:
             raise UsageError(
                 f"model {checkpoint.name!r} cannot be moved to {device}: {first_line(error)} Try "
-                f"--lvlm-device map or cpu, or a 16-bit --lvlm-dtype."
+                f"{spelled('device')} map or cpu, or a 16-bit {spelled('dtype')}."
             ) from error
     if checkpoint.adapter is not None:
         put_over(model, checkpoint)

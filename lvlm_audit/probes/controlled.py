@@ -9,14 +9,11 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.others import Images, other_images
 from lvlm_audit.probes.probe import ImageSource, Probe
-
-Control = Literal["text-only", "blank-image", "swapped-image"]
-CONTROLS: tuple[Control, ...] = get_args(Control)
+from lvlm_audit.settings.audit import Control
 
 BY_PROMPT: tuple[Control, ...] = ("text-only", "blank-image")
 """Controls under which the unit of statistics is the distinct prompt."""

@@ -19,6 +19,7 @@ from lvlm_audit.probes.formats.detect import detect
 from lvlm_audit.probes.formats.registry import AUTO, FORMATS, format_names
 from lvlm_audit.probes.probe import Probes
 from lvlm_audit.probes.source import Source
+from lvlm_audit.settings.spelling import spelled
 
 
 def read_probes(
@@ -88,8 +89,8 @@ def read_probes(
         raise ProbeError(f"{source.where} is not a regular file. Copy the probes to one.")
     if source.images is not None and not source.images.is_dir():
         raise ProbeError(
-            f"no images at {str(source.images)!r}: there is no such folder. Check --lvlm-image-folder, or "
-            f"read_probes(..., images=...)."
+            f"no images at {str(source.images)!r}: there is no such folder. Check {spelled('image_folder')}, "
+            f"or read_probes(..., images=...)."
         )
     found = FORMATS.get(detect(source) if format == AUTO else format)
     return _read(source, found.read)

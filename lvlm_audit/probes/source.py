@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lvlm_audit.notes import Note
+from lvlm_audit.settings.spelling import spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +42,5 @@ class Source:
             return f"Paths are relative to the image folder {str(self.images)!r}."
         return (
             "Paths are relative to the folder of the probe file. Name another with "
-            "--lvlm-image-folder, or read_probes(..., images=...)."
+            f"{spelled('image_folder')}, or read_probes(..., images=...)."
         )

@@ -8,25 +8,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lvlm_audit.auditing.gather import (
-    Gathered,
-    choose_probes,
-    gather,
-    open_subject,
-    opened,
-    without_eyes,
-)
-from lvlm_audit.auditing.plan import Need, Progress, Settings
+from lvlm_audit.auditing.gather import Gathered, choose_probes, gather, open_subject, without_eyes
 from lvlm_audit.compression.certification import (
     CONFIDENCE,
     candidates,
     certified,
 )
 from lvlm_audit.compression.influence import block_influence
-from lvlm_audit.compression.losses import DEFINITIONS, MEASURES, UNITS, Measure, agreement, loss
+from lvlm_audit.compression.losses import DEFINITIONS, agreement, loss
 from lvlm_audit.compression.nomination import Blocks, Nomination
 from lvlm_audit.compression.plateau import plateau
 from lvlm_audit.compression.sleb import sleb
@@ -38,6 +29,7 @@ from lvlm_audit.document import (
     Savings,
     rounded,
 )
+from lvlm_audit.engine.local import opened
 from lvlm_audit.errors import LvlmAuditError, UnsupportedModel, UsageError
 from lvlm_audit.metrics.answers import correct
 from lvlm_audit.probes.controlled import under_control
@@ -50,6 +42,11 @@ from lvlm_audit.pruning.rows import (
     side_by_side,
     verdict,
 )
+from lvlm_audit.recordings.job import Progress
+from lvlm_audit.recordings.need import Need
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.pruning import UNITS, Measure, Wanted
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.stages import find_stages
 from lvlm_audit.statistics import MIN_IMAGES, ClusterMean
 from lvlm_audit.traces.effects import EffectTrace
@@ -62,36 +59,6 @@ if TYPE_CHECKING:
 
 _TIMED = 4
 """Prompts in a batch that is timed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a plan is asked for.
-
-    Attributes:
-        budget: largest loss that is allowed, in the measure's unit.
-        measure: which loss.
-        max_blocks: largest set; None: a quarter of the depth.
-        export: write the pruned checkpoint there; None: do not.
-
-    Raises:
-        UsageError: a value that cannot be used.
-    """
-
-    budget: float
-    measure: Measure = "kl"
-    max_blocks: int | None = None
-    export: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.measure not in MEASURES:
-            raise UsageError(f"--measure {self.measure!r} is not one of {', '.join(MEASURES)}.")
-        if not math.isfinite(self.budget) or self.budget < 0:
-            raise UsageError(
-                f"--budget {self.budget} is no bound; give 0 or more {UNITS[self.measure]}."
-            )
-        if self.max_blocks is not None and self.max_blocks < 1:
-            raise UsageError(f"--max-blocks {self.max_blocks} removes nothing; give at least 1.")
 
 
 def plan_pruning(
@@ -110,8 +77,9 @@ def plan_pruning(
     checkpoint, is_demo = open_subject(settings)
     if wanted.export is not None and checkpoint.adapter is not None:
         raise UsageError(
-            f"--export writes a whole checkpoint, and {checkpoint.described()!r} is an adapter over one. Merge "
-            f"them first (peft: merge_and_unload(), then save_pretrained()), or leave out --export."
+            f"{spelled('export')} writes a whole checkpoint, and {checkpoint.described()!r} is an adapter over "
+            f"one. Merge them first (peft: merge_and_unload(), then save_pretrained()), or leave "
+            f"out {spelled('export')}."
         )
     if without_eyes(settings, checkpoint):
         settings = dataclasses.replace(settings, control="text-only")

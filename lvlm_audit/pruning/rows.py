@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lvlm_audit.compression.certification import CONFIDENCE, Candidate, upper_bound
-from lvlm_audit.compression.losses import DEFINITIONS, UNITS, Measure
+from lvlm_audit.compression.losses import DEFINITIONS
 from lvlm_audit.compression.nomination import Blocks, Nomination
 from lvlm_audit.document import AnswerPair, CandidateSet, Loss, Method, NominatedSet, rounded
+from lvlm_audit.settings.pruning import UNITS, Measure
 from lvlm_audit.statistics import MIN_IMAGES, ClusterMean
 from lvlm_audit.traces.effects import EffectTrace
 

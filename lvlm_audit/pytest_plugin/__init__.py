@@ -12,129 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lvlm_audit.settings.declared import AUDIT, FILES, MODE
+from lvlm_audit.settings.options import add_options
 from lvlm_audit.spec.files import is_check_file
 
 if TYPE_CHECKING:
     from lvlm_audit.pytest_plugin.collection import CheckFileCollector
 
 
+OPTIONS = {**AUDIT, "mode": MODE, **FILES}
+"""Every option, by the name of its setting."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lvlm", "lvlm_audit: audits of vision-language models")
-    group.addoption(
-        "--lvlm-model",
-        metavar="MODEL",
-        help="checkpoint folder, hub id or alias (llava-1.5-7b); without it the demo model",
-    )
-    group.addoption(
-        "--lvlm-probes",
-        metavar="PATH",
-        help="folder of images, or JSONL with image, prompt and optionally answer, labels, cluster, id, or a "
-        "file of POPE, AMBER, CHAIR or HallusionBench; without it a bundled set",
-    )
-    group.addoption(
-        "--lvlm-probe-format",
-        default="auto",
-        metavar="FORMAT",
-        help="of the probe file: pope, amber, chair, hallusion, jsonl, or one that a package registers; auto "
-        "(default) tells by its content",
-    )
-    group.addoption(
-        "--lvlm-image-folder",
-        metavar="DIR",
-        help="what the probe file's image paths are relative to; without it the file's own folder",
-    )
-    group.addoption("--lvlm-report", metavar="FILE.html", help="write the HTML report there")
-    group.addoption("--lvlm-json", metavar="FILE.json", help="write the audit document there")
-    group.addoption(
-        "--lvlm-baseline",
-        metavar="FILE.json",
-        help="earlier audit document: show paired differences of the findings",
-    )
-    group.addoption(
-        "--lvlm-adapter",
-        metavar="FOLDER",
-        help="PEFT adapter (LoRA and its kin, safetensors) that goes over the model",
-    )
-    group.addoption(
-        "--lvlm-revision", metavar="REVISION", help="branch, tag or commit of a hub model"
-    )
-    group.addoption(
-        "--lvlm-device",
-        default="auto",
-        metavar="DEVICE",
-        help="auto, cpu, cuda, ...; map: spread over accelerators, memory and disk, by accelerate",
-    )
-    group.addoption(
-        "--lvlm-dtype",
-        default="auto",
-        choices=("auto", "float32", "bfloat16", "float16"),
-        help="of the weights; auto: the checkpoint's own",
-    )
-    group.addoption(
-        "--lvlm-max-new-tokens",
-        type=int,
-        default=48,
-        metavar="N",
-        help="longest answer, in tokens (default: 48)",
-    )
-    group.addoption(
-        "--lvlm-batch-size",
-        type=int,
-        default=8,
-        metavar="N",
-        help="probes generated together (default: 8)",
-    )
-    group.addoption(
-        "--lvlm-seed", type=int, default=0, metavar="N", help="of the resampling (default: 0)"
-    )
-    group.addoption(
-        "--lvlm-lens",
-        metavar="NAME",
-        help="final norm before the head at every state (normed, the default), the paper's raw reading (raw), "
-        "or a lens that a package or conftest.py registers",
-    )
-    group.addoption(
-        "--lvlm-divergence",
-        choices=("jsd", "paper_index"),
-        help="between neighbouring states: Jensen-Shannon in bits (jsd, the default), or what the paper's "
-        "code computes, in a unit of its own",
-    )
-    group.addoption(
-        "--lvlm-scaling",
-        choices=("none", "paper"),
-        help="of the report's heat maps: none (default), or each transition by its own maximum",
-    )
-    group.addoption(
-        "--lvlm-mode",
-        choices=("paper",),
-        help="paper: raw lens, paper_index and paper scaling together, as the published code has it",
-    )
-    group.addoption(
-        "--lvlm-answers",
-        default="generated",
-        choices=("generated", "reference"),
-        help="audit the model's own answers (default), or replay each probe's answer",
-    )
-    group.addoption(
-        "--lvlm-control",
-        choices=("text-only", "blank-image", "swapped-image"),
-        help="take the image away, blank it or swap it before anything is recorded",
-    )
-    group.addoption(
-        "--lvlm-compare-llm",
-        action="store_true",
-        help="ask every prompt without an image too, and compare the stages",
-    )
-    group.addoption(
-        "--lvlm-redecode",
-        action="store_true",
-        help="ask labelled probes anew with DoLa, DeCo and mutation blocks skipped; report what that corrects",
-    )
-    group.addoption(
-        "--lvlm-trust-remote-code",
-        action="store_true",
-        help="run code that comes with the checkpoint; only for checkpoints that you trust",
-    )
+    add_options(group.addoption, OPTIONS, prefix="--lvlm-")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CheckFileCollector | None:

@@ -5,18 +5,21 @@ Errors that a person can mend become pytest's usage errors: one message, no trac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lvlm_audit.auditing.modes import choose
-from lvlm_audit.auditing.plan import Settings
 from lvlm_audit.auditing.run import Judged, audit_model
 from lvlm_audit.document import Audit, Finding
 from lvlm_audit.errors import LvlmAuditError, UsageError
 from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.report.words import error_words
+from lvlm_audit.settings.audit import Settings, settings_of
+from lvlm_audit.settings.declared import AUDIT, FILES, Declared
+from lvlm_audit.settings.files import Files
+from lvlm_audit.settings.spelling import for_pytest, speaking, spelled
 from lvlm_audit.spec.suite import load_family
 from lvlm_audit.writing import check_writable, write_whole
 
@@ -57,37 +60,15 @@ class AuditSession:
         Raises:
             UsageError: an option that cannot be used.
         """
-        option = self.config.getoption
-        probes = option("--lvlm-probes")
-        images = option("--lvlm-image-folder")
-        adapter = option("--lvlm-adapter")
-        mode = choose(
-            option("--lvlm-mode"),
-            lens=option("--lvlm-lens"),
-            divergence=option("--lvlm-divergence"),
-            scaling=option("--lvlm-scaling"),
-        )
-        return Settings(
-            model=option("--lvlm-model"),
-            probes=None if probes is None else self._path(probes),
-            probe_format=option("--lvlm-probe-format"),
-            image_folder=None if images is None else self._path(images),
-            lens=mode.lens,
-            divergence=mode.divergence,
-            scaling=mode.scaling,
-            device=option("--lvlm-device"),
-            dtype=option("--lvlm-dtype"),
-            max_new_tokens=option("--lvlm-max-new-tokens"),
-            batch_size=option("--lvlm-batch-size"),
-            seed=option("--lvlm-seed"),
-            trust_remote_code=option("--lvlm-trust-remote-code"),
-            answers=option("--lvlm-answers"),
-            control=option("--lvlm-control"),
-            compare_llm=option("--lvlm-compare-llm"),
-            revision=option("--lvlm-revision"),
-            adapter=None if adapter is None else self._path(adapter),
-            redecode=option("--lvlm-redecode"),
-        )
+        return settings_of(self._given(AUDIT), mode=self._option("mode"))
+
+    def files(self) -> Files:
+        """What is written, and what is compared with.
+
+        Raises:
+            UsageError: two results in one file.
+        """
+        return Files(**self._given(FILES))
 
     def finding(self, name: str) -> Finding:
         """The finding of one check; on a worker the stored traces are judged on first use.
@@ -96,7 +77,8 @@ class AuditSession:
             LvlmAuditError: the audit could not be made.
         """
         if self._judged is None:
-            self._judge()
+            with speaking(for_pytest):
+                self._judge()
         assert self._judged is not None
         return next(f for f in self._judged.findings if f.check == name)
 
@@ -113,14 +95,12 @@ class AuditSession:
             return
         self._files = set(files)
         try:
-            targets = self._targets()
-            for target in targets:
-                check_writable(target)
-            if len({t.resolve() for t in targets}) < len(targets):
-                raise UsageError(
-                    f"--lvlm-report and --lvlm-json name the same file {str(targets[0])!r}. Name two."
-                )
-            self._judge()
+            with speaking(for_pytest):
+                chosen = self.files()
+                for target in (chosen.report, chosen.json):
+                    if target is not None:
+                        check_writable(target)
+                self._judge()
         except LvlmAuditError as error:
             raise pytest.UsageError(error_words(error)) from error
 
@@ -156,8 +136,9 @@ class AuditSession:
         if self.is_worker or self._judged is None or not self._seen:
             return
         try:
-            self.audit = self._document()
-            self._write(self.audit)
+            with speaking(for_pytest):
+                self.audit = self._document()
+                self._write(self.audit)
         except LvlmAuditError as error:
             self.problem = error_words(error)
             if session.exitstatus == pytest.ExitCode.OK:
@@ -197,33 +178,37 @@ class AuditSession:
         return audit
 
     def _write(self, audit: Audit) -> None:
-        option = self.config.getoption
-        if option("--lvlm-json"):
-            path = self._path(option("--lvlm-json"))
-            audit.save(path)
-            self.written.append(path)
-        if option("--lvlm-report"):
+        files = self.files()
+        if files.json is not None:
+            audit.save(files.json)
+            self.written.append(files.json)
+        if files.report is not None:
             from lvlm_audit.report.html import render
 
-            path = self._path(option("--lvlm-report"))
-            write_whole(path, render(audit))
-            self.written.append(path)
+            write_whole(files.report, render(audit))
+            self.written.append(files.report)
 
     def _load_baseline(self) -> Audit | None:
-        name = self.config.getoption("--lvlm-baseline")
-        if name is None:
+        path = self.files().baseline
+        if path is None:
             return None
-        path = self._path(name)
         if not path.is_file():
             raise UsageError(
-                f"--lvlm-baseline {name!r} is not a file. Write one with --lvlm-json first."
+                f"{spelled('baseline')} {str(path)!r} is not a file. Write one with {spelled('json')} first."
             )
         return Audit.load(path)
 
-    def _targets(self) -> list[Path]:
-        names = (self.config.getoption(o) for o in ("--lvlm-report", "--lvlm-json"))
-        return [self._path(n) for n in names if n]
+    def _option(self, name: str) -> Any:
+        return self.config.getoption(f"--lvlm-{name.replace('_', '-')}")
 
-    def _path(self, name: str) -> Path:
-        """Relative paths are relative to where pytest was called."""
-        return self.config.invocation_params.dir / Path(name).expanduser()
+    def _given(self, settings: Mapping[str, Declared]) -> dict[str, Any]:
+        """What was given of some settings; relative paths are relative to where pytest was called."""
+        here = self.config.invocation_params.dir
+        given = {}
+        for name, known in settings.items():
+            value = self._option(name)
+            if value:
+                value = here / Path(value).expanduser() if known.kind == "path" else value
+            if value is not None:
+                given[name] = value
+        return given

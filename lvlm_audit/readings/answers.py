@@ -33,7 +33,8 @@ from lvlm_audit.metrics.nodes import (
 )
 from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.readings.last_transition import in_words
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.answer_pairs import ANSWER_PAIRS, NO_IMAGE_PAIRS
+from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.stages import NodeEstimate, Stages
 from lvlm_audit.statistics import Spread
 from lvlm_audit.traces.trace import PAPER_INDEX_UNIT, PairedTrace, Trace
@@ -129,8 +130,8 @@ def probe_readings(
         critical: the critical layer, from which on leaders are candidates; half the depth where there
             is none, because shallow leaders are noise of the lens.
     """
-    swapped = {p.asked.id: p for p in evidence.answer_pairs}
-    removed = {p.asked.id: p for p in evidence.no_image_pairs}
+    swapped = {p.asked.id: p for p in evidence.of(ANSWER_PAIRS)}
+    removed = {p.asked.id: p for p in evidence.of(NO_IMAGE_PAIRS)}
     images = {p.id: p for p in probes}
     return [
         ProbeReading(

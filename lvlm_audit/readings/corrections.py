@@ -26,7 +26,10 @@ from lvlm_audit.hallucination.corrections import (
 from lvlm_audit.hallucination.places import Answer
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.readings.answers import interval_of
-from lvlm_audit.spec.evidence import Effects, Evidence
+from lvlm_audit.recordings.evidence import Evidence, Recorded
+from lvlm_audit.recordings.redecoded import REDECODED
+from lvlm_audit.recordings.text_answers import TEXT_ANSWERS
+from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.redecoded import Redecoded
 
 
@@ -68,7 +71,7 @@ def anew(recorded: Iterable[Redecoded]) -> list[Anew]:
     ]
 
 
-def skipping(skip: Skip, effects: Effects) -> Anew:
+def skipping(skip: Skip, effects: Recorded[EffectTrace]) -> Anew:
     """Answers with a skip set's blocks skipped, which were recorded for its effect."""
     located = isinstance(skip.which, str) and skip.at == "nodes"
     return Anew(
@@ -91,8 +94,8 @@ def corrections_of(evidence: Evidence, *, seed: int = 0) -> CorrectionsReading |
     sets = sorted(evidence.effects.items(), key=lambda item: item[0].label)
     return corrections_reading(
         evidence.traces,
-        [*(skipping(*one) for one in sets), *anew(evidence.redecoded)],
-        evidence.text_answers,
+        [*(skipping(*one) for one in sets), *anew(evidence.of(REDECODED))],
+        evidence.of(TEXT_ANSWERS),
         seed=seed,
     )
 

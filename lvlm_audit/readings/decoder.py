@@ -10,7 +10,10 @@ import numpy.typing as npt
 
 from lvlm_audit.document import DecoderComparison, SideDifference, rounded
 from lvlm_audit.readings.answers import interval_of, layer_summaries, stage_reading
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.answers import ANSWERS
+from lvlm_audit.recordings.evidence import Evidence
+from lvlm_audit.recordings.text_answers import TEXT_ANSWERS
+from lvlm_audit.settings.reading import DivergenceName
 from lvlm_audit.stages import (
     INCONCLUSIVE,
     RISE_AND_PLATEAU,
@@ -19,7 +22,7 @@ from lvlm_audit.stages import (
     find_stages,
 )
 from lvlm_audit.statistics import MIN_IMAGES, bootstrap_difference, median_over_images
-from lvlm_audit.traces.trace import DivergenceName, Trace
+from lvlm_audit.traces.trace import Trace
 
 CONFIDENCE = 0.95
 CURVES = (
@@ -53,13 +56,13 @@ def compare_decoder(
         divergence: what the distribution level reads, on both sides.
         seed: of the resampling.
     """
-    answers = evidence.text_answers
+    answers = evidence.of(TEXT_ANSWERS)
     tokens = int(sum(t.eligible.sum() for t in answers))
     if not tokens:
         words = f"{CLAIM} Nothing can be said here: without images no answer has an eligible token."
         return DecoderComparison(ASKED, words, len(answers), 0, None, [], [])
     alone = find_stages(answers, divergence_name=divergence, seed=seed)
-    curves = layer_summaries(Evidence(evidence.lens, answers))
+    curves = layer_summaries(Evidence.of_items(evidence.lens, {ANSWERS.name: answers}))
     return DecoderComparison(
         asked=ASKED,
         words=f"{CLAIM} {_verdict(stages, alone, len(answers))}",

@@ -18,7 +18,7 @@ from lvlm_audit.document import (
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.metrics.answers import correct
 from lvlm_audit.readings.answers import interval_of
-from lvlm_audit.spec.evidence import Effects, Evidence
+from lvlm_audit.recordings.evidence import Evidence, Recorded
 from lvlm_audit.statistics import cluster_mean
 from lvlm_audit.traces.effects import EffectTrace
 
@@ -50,7 +50,7 @@ def skip_reading(evidence: Evidence, *, seed: int = 0) -> SkipReading | None:
     return SkipReading(NOTE, [_effect(skip, effects, seed) for skip, effects in ordered])
 
 
-def _effect(skip: Skip, effects: Effects, seed: int) -> SkipEffect:
+def _effect(skip: Skip, effects: Recorded[EffectTrace], seed: int) -> SkipEffect:
     items = effects.items
     statement = _STATEMENTS.get(str(skip.which), "blocks that the check names")
     if not items:

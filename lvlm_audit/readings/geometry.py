@@ -27,7 +27,10 @@ from lvlm_audit.metrics.geometry import (
     spread,
 )
 from lvlm_audit.readings.answers import listed
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.common_step import COMMON_STEP
+from lvlm_audit.recordings.evidence import Evidence
+from lvlm_audit.recordings.feature_maps import FEATURE_MAPS
+from lvlm_audit.recordings.features import FEATURES
 from lvlm_audit.stages import Guitar, guitar
 from lvlm_audit.statistics import Spread, cluster_mean
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
@@ -65,9 +68,9 @@ _CURVES: tuple[tuple[str, str, str, Callable[[Reals], Reals]], ...] = (
 
 def feature_reading(evidence: Evidence, *, seed: int = 0) -> FeatureReading | None:
     """The geometry of hidden states; None where no states were recorded."""
-    if not evidence.features and not evidence.common_step:
+    if not evidence.of(FEATURES) and not evidence.of(COMMON_STEP):
         return None
-    answers = [one for one in evidence.features if one.eligible.any()]
+    answers = [one for one in evidence.of(FEATURES) if one.eligible.any()]
     images: dict[str, list[Reals]] = {}
     for one in answers:
         images.setdefault(one.asked.cluster, []).append(one.features[one.eligible])
@@ -79,8 +82,10 @@ def feature_reading(evidence: Evidence, *, seed: int = 0) -> FeatureReading | No
         continuity=share,
         continuity_interval=interval,
         continuity_chance=chance,
-        common_step=_common_step(evidence.common_step, seed) if evidence.common_step else None,
-        maps=[_map(one) for one in evidence.feature_maps],
+        common_step=_common_step(evidence.of(COMMON_STEP), seed)
+        if evidence.of(COMMON_STEP)
+        else None,
+        maps=[_map(one) for one in evidence.of(FEATURE_MAPS)],
         note=NOTE,
     )
 

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from lvlm_audit.document import GroundingReading, LayerSummary, Node, Quantity, rounded
 from lvlm_audit.metrics.grounding import MIN_GROUNDING, read_grounding
 from lvlm_audit.readings.answers import interval_of, node_reading, summarised
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.answer_pairs import ANSWER_PAIRS, NO_IMAGE_PAIRS
+from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.stages.summary import Images
 from lvlm_audit.statistics import Spread, bootstrap_median, median_over_images
 
@@ -22,11 +23,11 @@ Reals = npt.NDArray[np.float64]
 def grounding_reading(evidence: Evidence, *, seed: int = 0) -> GroundingReading:
     """Where the image enters the answers' content tokens, and what is left of it at the end."""
     curves = _curves(evidence)
-    pairs = [p for p in evidence.no_image_pairs if p.content.any()]
+    pairs = [p for p in evidence.of(NO_IMAGE_PAIRS) if p.content.any()]
     if not pairs:
-        reason = evidence.no_image_reason or (
+        reason = evidence.named(NO_IMAGE_PAIRS.name).reason or (
             "no answer was replayed without an image"
-            if not evidence.no_image_pairs
+            if not evidence.of(NO_IMAGE_PAIRS)
             else "no answer has a content token"
         )
         return GroundingReading(False, f"Not measured: {reason.rstrip('.')}.", curves=curves)
@@ -57,8 +58,8 @@ def grounding_reading(evidence: Evidence, *, seed: int = 0) -> GroundingReading:
 
 def _curves(evidence: Evidence) -> list[LayerSummary]:
     conditions = (
-        ("own image against no image", evidence.no_image_pairs),
-        ("own image against another probe's image", evidence.answer_pairs),
+        ("own image against no image", evidence.of(NO_IMAGE_PAIRS)),
+        ("own image against another probe's image", evidence.of(ANSWER_PAIRS)),
     )
     found = [
         summarised(

@@ -25,10 +25,12 @@ from lvlm_audit.hallucination.scoring import (
 )
 from lvlm_audit.hallucination.separation import CONFIDENCE, Separation
 from lvlm_audit.hallucination.signals import BASELINE, Signal, TokenEvidence, signals
-from lvlm_audit.probes.labels import read_truth
-from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.answers import interval_of, text_of
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.answer_pairs import NO_IMAGE_PAIRS
+from lvlm_audit.recordings.evidence import Evidence
+from lvlm_audit.recordings.image_words import IMAGE_WORDS
+from lvlm_audit.recordings.text_answers import TEXT_ANSWERS
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.statistics import Spread, cluster_mean
 from lvlm_audit.traces.trace import Trace
 
@@ -48,16 +50,6 @@ class _Row:
     values: npt.NDArray[np.float64]
 
 
-def labelled(probe: Probe) -> bool:
-    """Whether a probe's labels say what is true of its image.
-
-    Raises:
-        ProbeError: labels that cannot be read; names the probe.
-    """
-    truth = read_truth(probe.labels, f"probe {probe.id!r}", probe.answer)
-    return any((truth.expected, truth.grounded, truth.hallucinated, truth.spans, truth.words))
-
-
 def hallucination_reading(evidence: Evidence, *, seed: int = 0) -> HallucinationReading | None:
     """Labelled tokens and how well every signal tells the hallucinated ones; None without a label.
 
@@ -67,7 +59,7 @@ def hallucination_reading(evidence: Evidence, *, seed: int = 0) -> Hallucination
         ProbeError: labels that cannot be read; names the probe.
         SignalError: a signal failed, or gave something else than a number a token.
     """
-    labels = label_answers(evidence.traces, evidence.text_answers)
+    labels = label_answers(evidence.traces, evidence.of(TEXT_ANSWERS))
     if not any(label.words for label in labels):
         return None
     known = signals()
@@ -131,8 +123,8 @@ def _first_pieces(words: Sequence[LabelledWord]) -> Iterator[tuple[int, Labelled
 
 def _values(evidence: Evidence, known: Sequence[Signal]) -> list[npt.NDArray[np.float64]]:
     """Per answer [T, K]. Labels stay on this side: a signal gets a `TokenEvidence`."""
-    without = {pair.asked.id: pair for pair in evidence.no_image_pairs}
-    words = {one.asked.id: one for one in evidence.image_words}
+    without = {pair.asked.id: pair for pair in evidence.of(NO_IMAGE_PAIRS)}
+    words = {one.asked.id: one for one in evidence.of(IMAGE_WORDS)}
     made = []
     for trace in evidence.traces:
         name = trace.asked.id
@@ -160,9 +152,11 @@ def _measured(signal: Signal, tokens: LabelledTokens, evidence: Evidence) -> str
     if not np.isnan(tokens.column(signal.name)).all():
         return ""
     if signal.needs == "image pair":
-        reason = evidence.no_image_reason or "no answer was replayed without an image"
+        reason = (
+            evidence.named(NO_IMAGE_PAIRS.name).reason or "no answer was replayed without an image"
+        )
     elif signal.needs == "image words":
-        reason = evidence.image_words_reason or (
+        reason = evidence.named(IMAGE_WORDS.name).reason or (
             "the images' own words are recorded where a check reads labels (check_hallucination.py)"
         )
     else:
@@ -244,7 +238,7 @@ def _words(tokens: LabelledTokens, read: Sequence[SignalScore]) -> str:
     if tokens.prior_driven is None and bad:
         said.append(
             "Errors that the answer without the image shares are not told apart: ask without images too "
-            "(--lvlm-compare-llm)."
+            f"({spelled('compare_llm')})."
         )
     decided = [
         one for one in read if one.auroc is not None and not one.note.startswith("Inconclusive")

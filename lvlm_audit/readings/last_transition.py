@@ -1,7 +1,7 @@
 """What the lens does to the last transition: measured, and said in words.
 
 The raw lens applies the head to states 0..L-1 as they are, while state L has passed the final norm. So the
-last transition is measured between two instruments (METHOD.md, "Raw lens").
+last transition is measured between two instruments (docs/method.md#the-raw-lens).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lvlm_audit.document import TerminalTransition, rounded
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.evidence import Evidence
 
 JUMP = 2.0
 """The last transition jumps where its median is at least this many times that of the ones before."""

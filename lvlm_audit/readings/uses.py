@@ -8,7 +8,7 @@ from lvlm_audit.compression.plateau import stabilization, transitions
 from lvlm_audit.document import Nomination, Reversal, Uses, rounded
 from lvlm_audit.metrics.nodes import late_mutations
 from lvlm_audit.readings.answers import margin, text_of
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.stages import RISE_AND_PLATEAU, THREE_STAGES, Stages
 
 MAX_INFLUENCE = 0.02

@@ -1,1 +1,1 @@
-"""Recordings: each kind, what it is made after, and how it is made."""
+"""Recordings: one module a kind (what it is, when and how it is made), in one registry; evidence by kind."""

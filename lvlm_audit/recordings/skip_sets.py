@@ -1,7 +1,8 @@
 """Which blocks a declared skip set is, once the base answers are there. No torch.
 
 Nodes are located on one half of the images and the set's effect is measured on the other, and the other way
-round (METHOD.md, "Circularity"): every image is measured once, under nodes that it had no part in.
+round (docs/method.md#two-halves-of-the-images): every image is measured once, under nodes that it had no
+part in.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lvlm_audit.traces.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
-class Formed:
+class SkippedBlocks:
     """A skip set as it was formed for a set of images.
 
     Attributes:
@@ -30,7 +31,7 @@ class Formed:
     reason: str = ""
 
 
-def form(skip: Skip, traces: Sequence[Trace], *, seed: int = 0) -> Formed:
+def form(skip: Skip, traces: Sequence[Trace], *, seed: int = 0) -> SkippedBlocks:
     """A declared skip set as block indices for each image.
 
     Args:
@@ -47,8 +48,8 @@ def form(skip: Skip, traces: Sequence[Trace], *, seed: int = 0) -> Formed:
         try:
             blocks = checked_blocks(blocks_of(skip, Nodes(depth, None)), depth)
         except NoSet as error:
-            return Formed({}, f"with {depth} blocks {error}")
-        return Formed(dict.fromkeys(images, blocks))
+            return SkippedBlocks({}, f"with {depth} blocks {error}")
+        return SkippedBlocks(dict.fromkeys(images, blocks))
     half = dict(zip(images, fold_of(images).tolist(), strict=True))
     found: dict[int, tuple[int, ...]] = {}
     reasons = []
@@ -62,7 +63,7 @@ def form(skip: Skip, traces: Sequence[Trace], *, seed: int = 0) -> Formed:
             reasons.append(
                 f"on {'one' if located_on == 0 else 'the other'} half of the images {error}"
             )
-    return Formed(
+    return SkippedBlocks(
         {image: found[side] for image, side in half.items() if side in found}, "; ".join(reasons)
     )
 

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.hallucination.labels import CORRECT, HALLUCINATED, label_answers
+from lvlm_audit.recordings.evidence import Evidence
+from lvlm_audit.recordings.text_answers import TEXT_ANSWERS
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.check import Check
-from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.statistics import RateDifference, rate_difference
 from lvlm_audit.traces.trace import Trace
 
@@ -81,11 +83,11 @@ class Groups:
 def groups_of(check: Check, evidence: Evidence) -> Groups:
     """Empty groups of a check that compares; with the baseline's tokens, if that is what it compares with."""
     if check.against == "correct":
-        labels = label_answers(evidence.traces, evidence.text_answers)
+        labels = label_answers(evidence.traces, evidence.of(TEXT_ANSWERS))
         return Groups(check, {one.probe: one.truth for one in labels})
     found = Groups(check, {})
     if evidence.baseline is None:
-        found.reason = "no baseline was given (--lvlm-baseline)"
+        found.reason = f"no baseline was given ({spelled('baseline')})"
         return found
     if evidence.baseline.subject.lens != evidence.lens:
         found.reason = (

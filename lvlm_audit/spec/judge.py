@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from lvlm_audit.document import Bound, Eligibility, Finding, Interval, Verdict
 from lvlm_audit.metrics.nodes import SETTLE, sustained_from
+from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.spec.check import Check
-from lvlm_audit.spec.evidence import Evidence, Item
 from lvlm_audit.spec.groups import OUTSIDE, groups_of
 from lvlm_audit.spec.properties import Context
 from lvlm_audit.statistics import (
@@ -30,10 +30,13 @@ from lvlm_audit.statistics import (
     images_to_decide,
     median_over_images,
 )
+from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.trace import PairedTrace, Trace
 
 ALPHA = 0.025
 """One-sided error rate of a family: a single check would be judged by its 95 % interval."""
+
+Item = Trace | PairedTrace | EffectTrace
 
 _MAX_COUNTEREXAMPLES = 5
 _OPPOSITE: dict[Side, Side] = {">=": "<=", "<=": ">="}
@@ -68,7 +71,7 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
         evidence: recordings through the check's lens.
         seed: of the resampling.
     """
-    items = evidence.items(check.metric.needs, check.under)
+    items: Sequence[Item] = evidence.named(check.metric.needs, check.under).items
     contexts = _contexts(evidence)
     groups = None if check.against is None else groups_of(check, evidence)
     values: dict[str, list[float]] = {}
@@ -214,17 +217,8 @@ def _speaks_against(check: Check, value: float) -> bool:
 
 
 def _why_nothing(check: Check, evidence: Evidence, items: Sequence[Item], recorded: int) -> str:
-    if check.under is not None and not items:
-        effects = evidence.effects.get(check.under)
-        return "no effect was recorded" if effects is None else effects.reason
     if not items:
-        return {
-            "answers": "no answer was recorded",
-            "answer pairs": "there is no second image to compare with",
-            "no-image pairs": "no probe has an image, or the model cannot be asked without one",
-            "text answers": "no prompt was asked without an image",
-            "reference pairs": "no probe has a reference answer and a second image to compare with",
-        }[check.metric.needs]
+        return evidence.why_none(check.metric.needs, check.under)
     if recorded and check.metric.nothing:
         return check.metric.nothing
     if recorded and check.holds_for.of != "mean" and type(check.property).__name__ == "Plateau":

@@ -21,6 +21,8 @@ from lvlm_audit.metrics.nodes import (
     sustained_from,
 )
 from lvlm_audit.metrics.steps import MIN_STAGE, StepFit, fit_step
+from lvlm_audit.settings.reading import DivergenceName
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.stages.arrays import matrix
 from lvlm_audit.stages.feature import Features, feature_level
 from lvlm_audit.stages.levels import Needs, read_distribution, read_probability
@@ -34,11 +36,11 @@ from lvlm_audit.stages.readings import (
 )
 from lvlm_audit.stages.summary import Images
 from lvlm_audit.traces.features import FeatureTrace
-from lvlm_audit.traces.trace import DivergenceName, Trace
+from lvlm_audit.traces.trace import Trace
 
 DEPARTURE = 0.3
 """A token without leaders leaves its plateau when it moves by this share of its step: three standard
-deviations where noise is a tenth of the step, and METHOD.md's bound on downward movement is near."""
+deviations where noise is a tenth of the step, and a rise's bound on downward movement is near."""
 
 BURST = 0.5
 """A burst takes divergence this far back from its low to its high level."""
@@ -71,7 +73,7 @@ def find_stages(
 ) -> Stages:
     """Locate critical and mutation layers, or find that there is no such pattern.
 
-    Traces are read by METHOD.md's definitions: nucleus mass, neighbour JSD, and settled leaders that
+    Traces are read by the definitions of docs/method.md: nucleus mass, neighbour JSD, and settled leaders that
     are replaced in the last quarter. Arrays have no leaders. There a token mutates where its curve leaves
     its plateau, wherever in depth that is, and a plateau between rise and mutation may be as short as
     `MIN_STAGE` states.
@@ -172,7 +174,7 @@ def _from_traces(
     if not counted:
         raise TraceError(
             "no eligible token in any answer: nothing to locate stages on. Ask questions whose "
-            "answers have words, or raise --lvlm-max-new-tokens."
+            f"answers have words, or raise {spelled('max_new_tokens')}."
         )
     depths = sorted({t.blocks for t in counted})
     if len(depths) > 1:
@@ -216,7 +218,7 @@ def _stages(
 ) -> Stages:
     """Read every level; `mutated` holds what leaders say where there are leaders."""
     blocks = images.blocks
-    # Traces are held to METHOD.md's last quarter; arrays to what they show.
+    # Traces are held to the last quarter (docs/method.md#late-mutation); arrays to what they show.
     earliest = 0 if mutated is None else late_start(blocks)
     missing = np.full(len(images.of), np.nan)
     nodes = dict.fromkeys(("onset", "critical", "settle"), missing)

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from lvlm_audit.errors import LvlmAuditError, RecordingError
-from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.models.asking import Prompt
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.proof import tolerance
 from lvlm_audit.models.readout import Readout
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.batching import ONE_PROBES_FAULT
 from lvlm_audit.traces.lens import LensReader, Reading
 from lvlm_audit.traces.texts import Texts

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.trace import ELIGIBLE, Asked, FloatArray, IntArray, TokenClass
 
@@ -77,7 +78,7 @@ class EffectTrace(ShortRepr):
             if not ((array >= low) & (array <= high)).all() or np.isposinf(array).any():
                 raise TraceError(
                     f"{where}: {name} must be finite numbers from {low:g} to {high:g}. The states under the "
-                    f"intervention may not be finite; try --lvlm-dtype float32."
+                    f"intervention may not be finite; try {spelled('dtype', 'float32')}."
                 )
 
     @property

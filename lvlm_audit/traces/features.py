@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.trace import ELIGIBLE, Asked, IntArray, TokenClass
 
@@ -57,7 +58,7 @@ class FeatureTrace(ShortRepr):
             t, j = (int(i) for i in np.argwhere(~np.isfinite(self.features))[0][:2])
             raise TraceError(
                 f"{where}: features[{t}, {j}] is not finite. The model's states or weights hold "
-                f"non-finite values; try --lvlm-dtype float32, and look at the checkpoint."
+                f"non-finite values; try {spelled('dtype', 'float32')}, and look at the checkpoint."
             )
 
     @property

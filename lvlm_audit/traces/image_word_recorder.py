@@ -20,9 +20,9 @@ from lvlm_audit.errors import (
     TraceError,
     UnsupportedModel,
 )
-from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.assembly import remembered
 from lvlm_audit.traces.batching import Failures, each_batch, whole
 from lvlm_audit.traces.generation import read_prompt

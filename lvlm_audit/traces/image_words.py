@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
-from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.lenses.registry import LENSES
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.trace import Asked, FloatArray, IntArray
 from lvlm_audit.traces.validation import check_shapes, check_values

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from lvlm_audit.errors import LvlmAuditError, RecordingError
-from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.lenses.normed import NORMED
 from lvlm_audit.lenses.registry import LENSES
 from lvlm_audit.models.anatomy import Anatomy
 from lvlm_audit.models.readout import Readout
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.divergence import LN2, jensen_shannon
 from lvlm_audit.traces.paper_index import paper_index
 from lvlm_audit.traces.reduction import Workbench, reduce_token

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from lvlm_audit.errors import LvlmAuditError, ProbesFailed, TraceError, UsageError
-from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.alignment import aligned, answer_ids
 from lvlm_audit.traces.assembly import remembered
 from lvlm_audit.traces.batching import Failures, batches, each_batch, whole

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from lvlm_audit.errors import LvlmAuditError, ProbesFailed, UsageError
-from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.alignment import aligned, answer_ids, reference_ids
 from lvlm_audit.traces.assembly import Session
 from lvlm_audit.traces.batching import Failures, at_least_one, each_batch, whole

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
-from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.lenses.registry import LENSES
+from lvlm_audit.settings.reading import DivergenceName, LensName
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces import verbs
 from lvlm_audit.traces.validation import (
@@ -29,8 +30,6 @@ from lvlm_audit.traces.verbs import Candidate
 
 SCHEMA_VERSION = 1
 
-DivergenceName = Literal["jsd", "paper_index"]
-DIVERGENCES: tuple[DivergenceName, ...] = get_args(DivergenceName)
 
 PAPER_INDEX_UNIT = "nats per vocabulary entry"
 """A unit of its own: neither bits nor comparable between vocabularies."""
@@ -80,7 +79,7 @@ class Trace(ShortRepr):
     """One answer of one model to one probe, read through the lens at every state.
 
     State j is the residual stream at the position that predicts the token; p_j is the softmax of the
-    head over it (METHOD.md). All arrays are C-contiguous NumPy arrays; floats are float32.
+    head over it (docs/method.md#the-lens). All arrays are C-contiguous NumPy arrays; floats are float32.
 
     Raises:
         TraceError: on construction, if shapes disagree, a value that must be finite is not, or a
@@ -157,7 +156,7 @@ class Trace(ShortRepr):
         if self.paper_index is None:
             raise TraceError(
                 f"trace of probe {self.asked.id!r} holds no paper_index. Record it: "
-                f"record(..., paper_index=True), or --lvlm-divergence paper_index."
+                f"record(..., paper_index=True), or {spelled('divergence', 'paper_index')}."
             )
         return self.paper_index
 
@@ -173,7 +172,7 @@ class Trace(ShortRepr):
 
     @property
     def eligible(self) -> npt.NDArray[np.bool_]:
-        """[T] tokens that a finding may count (METHOD.md, "Eligible tokens")."""
+        """[T] tokens that a finding may count (docs/method.md#which-tokens-count)."""
         by_class = np.array([c in ELIGIBLE for c in self.token_classes], dtype=bool)
         return by_class & ~self.copied_input
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
+from lvlm_audit.settings.spelling import spelled
 
 Array = npt.NDArray[Any]
 
@@ -124,7 +125,7 @@ def check_values(where: str, name: str, array: Array) -> None:
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         raise TraceError(
             f"{where}: {name}{list(at)} is {array[at]}. The model's states or weights hold "
-            f"non-finite values; try --lvlm-dtype float32, and look at the checkpoint."
+            f"non-finite values; try {spelled('dtype', 'float32')}, and look at the checkpoint."
         )
     low = 0.0 if name in _WITHIN_ONE or name in _NOT_NEGATIVE else -np.inf
     high = 1.0 if name in _WITHIN_ONE else np.inf

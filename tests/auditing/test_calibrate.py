@@ -14,14 +14,15 @@ from lvlm_audit import Check, Rise, Severity, Stage, Value, at_least, at_most
 from lvlm_audit.auditing import calibrate as module
 from lvlm_audit.auditing.calibrate import between, calibrate, floor, within
 from lvlm_audit.auditing.gather import Gathered
-from lvlm_audit.auditing.plan import Settings
 from lvlm_audit.errors import UsageError
 from lvlm_audit.metrics.curves import image_divergence, token_probability
 from lvlm_audit.models.aliases import Checkpoint
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.evidence import Evidence
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import Trace
 from tests import tiny_models
+from tests.evidence import evidence_of
 from tests.synthetic import pair, rising, trace
 
 
@@ -43,7 +44,7 @@ def answers(values, start: int = 0) -> list[Trace]:
 
 
 def evidence(values) -> Evidence:
-    return Evidence("normed", answers(values))
+    return evidence_of("normed", answers(values))
 
 
 def test_between_fresh_sets_the_deviation_is_the_ordinary_one() -> None:
@@ -121,7 +122,7 @@ def test_a_check_without_evidence_has_no_floor() -> None:
 def test_halves_take_the_paired_replays_of_their_images_along() -> None:
     image = check(metric=image_divergence, tokens="content", holds_for=at_least(0.05, of="mean"))
     values = np.linspace(0.1, 0.6, 12)
-    both = Evidence(
+    both = evidence_of(
         "normed",
         answers([0.5] * 12),
         [pair([0.0, float(v)], name=f"p{i:03}") for i, v in enumerate(values)],
@@ -137,7 +138,9 @@ SUITE = Suite(
 
 
 def gathered(traces: list[Trace]) -> Gathered:
-    return Gathered({"normed": Evidence("normed", traces)}, {}, {"probes": "x"}, "somebody/model")
+    return Gathered(
+        {"normed": evidence_of("normed", traces)}, {}, {"probes": "x"}, "somebody/model"
+    )
 
 
 @pytest.fixture
@@ -184,7 +187,7 @@ def test_any_other_set_is_recorded_once_and_halved(asked, monkeypatch, tmp_path)
 
 def test_too_few_rounds_or_images_are_refused(asked, monkeypatch) -> None:
     monkeypatch.setattr(module, "open_subject", lambda _: (SOMEBODYS, False))
-    with pytest.raises(UsageError, match="--rounds 1 shows no difference"):
+    with pytest.raises(UsageError, match="rounds 1 shows no difference"):
         calibrate(SUITE, Settings(), rounds=1)
     nine = module.demo_probes(9)
     monkeypatch.setattr(module, "choose_probes", lambda *_: nine)

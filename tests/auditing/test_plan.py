@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-
-import pytest
 
 from lvlm_audit import grounding, suite
-from lvlm_audit.auditing.plan import Need, Settings, plan
-from lvlm_audit.errors import UsageError
+from lvlm_audit.auditing.plan import plan
 from lvlm_audit.probes.others import other_images
 from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.recordings.need import Need
 
 STATES = [Need("normed", kind) for kind in ("features", "common step", "feature maps")]
 
@@ -61,40 +58,6 @@ class TestPlan:
             for need in needs:
                 assert needs.index(Need(need.lens, "answers")) <= needs.index(need)
             assert len(set(needs)) == len(needs)
-
-
-class TestSettings:
-    @pytest.mark.parametrize(
-        ("fields", "message"),
-        [
-            ({"lens": "tuned"}, "--lvlm-lens 'tuned' is not one of normed, raw"),
-            ({"dtype": "int8"}, "--lvlm-dtype 'int8' is not one of"),
-            ({"answers": "gold"}, "--lvlm-answers 'gold' is not one of generated, reference"),
-            ({"device": "gpu"}, "--lvlm-device 'gpu' is not a device"),
-            ({"max_new_tokens": 0}, "--lvlm-max-new-tokens 0 records nothing"),
-            ({"batch_size": 0}, "--lvlm-batch-size 0 is empty"),
-            ({"control": "dark"}, "--lvlm-control 'dark' is not one of text-only, blank-image"),
-            ({"control": "blank-image", "compare_llm": True}, "Drop one of the two"),
-            ({"control": "swapped-image", "redecode": True}, "control swapped-image replaces"),
-            ({"answers": "reference", "redecode": True}, "answers reference replaces"),
-            ({"seed": -1}, "--lvlm-seed -1 is negative"),
-            (
-                {"probe_format": "coco", "probes": Path("p")},
-                "--lvlm-probe-format 'coco' is not one of",
-            ),
-            ({"probe_format": "pope"}, "--lvlm-probe-format is about a probe file: name it with"),
-            (
-                {"image_folder": Path("x")},
-                "--lvlm-image-folder is about a probe file: name it with",
-            ),
-        ],
-    )
-    def test_values_that_cannot_be_used(self, fields, message):
-        with pytest.raises(UsageError, match=message):
-            Settings(**fields)
-
-    def test_a_device_may_have_an_index(self):
-        assert Settings(device="cuda:1").device == "cuda:1"
 
 
 def probe(name: str, cluster: str, image: bool = True) -> Probe:

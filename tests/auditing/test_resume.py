@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from lvlm_audit.auditing.gather import choose_probes, gather, open_subject
-from lvlm_audit.auditing.plan import Need, Settings
 from lvlm_audit.auditing.run import given_note
 from lvlm_audit.errors import ProbeError, ProbesFailed, TraceError
 from lvlm_audit.models.hooked import HookedModel
+from lvlm_audit.recordings.need import Need
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.traces import recorder, store
 from tests import tiny_models
 from tests.synthetic import rising, trace
@@ -111,7 +112,9 @@ def test_a_resumed_recording_is_the_same_as_one_without_a_break(
     for one, two in zip(resumed.traces, whole.traces, strict=True):
         assert (one.probability == two.probability).all()
         assert (one.distractor_ids == two.distractor_ids).all()
-    for one, two in zip(resumed.answer_pairs, whole.answer_pairs, strict=True):
+    for one, two in zip(
+        resumed.named("answer pairs").items, whole.named("answer pairs").items, strict=True
+    ):
         assert (one.divergence == two.divergence).all()
 
 
@@ -122,7 +125,7 @@ def test_a_reference_that_cannot_be_aligned_costs_no_other_pair(bench: Bench) ->
     assert parts_left(bench) == 5
     bench.lines[1]["answer"] = "A cat."
     evidence = bench.run().evidence["normed"]
-    assert len(evidence.reference_pairs) == 6
+    assert len(evidence.named("reference pairs").items) == 6
 
 
 def test_a_store_of_a_newer_schema_is_named_and_left_alone(bench: Bench) -> None:
@@ -144,7 +147,7 @@ def test_given_answers_are_replayed_and_told_apart(bench: Bench) -> None:
     given = bench.run(answers="reference").evidence["normed"]
     assert [t.answer.strip() for t in given.traces] == [f"It is {i}." for i in range(6)]
     assert all(t.given for t in given.traces)
-    assert [p.token_ids.tolist() for p in given.answer_pairs] == [
+    assert [p.token_ids.tolist() for p in given.named("answer pairs").items] == [
         t.token_ids.tolist() for t in given.traces
     ]
     generated = bench.run().evidence["normed"].traces

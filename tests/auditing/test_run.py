@@ -12,9 +12,9 @@ from lvlm_audit.auditing.conclude import findings
 from lvlm_audit.document import Audit
 from lvlm_audit.errors import CheckError, TraceError
 from lvlm_audit.metrics.curves import image_divergence, token_probability
-from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import TokenClass
+from tests.evidence import evidence_of, run_on
 from tests.synthetic import EARLY, EMITTED, OTHER, pair, rising, trace
 
 STEP = {"divergence": [0.5] * 6 + [0.0] * 6, "leader": [EARLY] * 6 + [EMITTED] * 7}
@@ -56,7 +56,7 @@ def run(*checks: Check, traces=HEALTHY[:8]) -> Audit:
 @pytest.fixture(scope="module")
 def audit() -> Audit:
     """An audit of a model that is healthy by construction, with the default suite."""
-    return lvlm_audit.run(
+    return run_on(
         lvlm_audit.suite(),
         HEALTHY,
         answer_pairs=GROUNDED,
@@ -108,9 +108,7 @@ class TestTheWholeDocument:
         assert Audit.from_json(audit.to_json()) == audit
 
     def test_the_same_traces_give_the_same_findings(self, audit):
-        again = lvlm_audit.run(
-            lvlm_audit.suite(), HEALTHY, answer_pairs=GROUNDED, reference_pairs=GROUNDED
-        )
+        again = run_on(lvlm_audit.suite(), HEALTHY, answer_pairs=GROUNDED, reference_pairs=GROUNDED)
         assert again.findings == audit.findings
 
 
@@ -165,7 +163,7 @@ class TestVerdict:
 
     def test_findings_of_another_lens_come_from_its_own_evidence(self):
         raw = [trace([0.9] * 13, name=n, lens="raw") for n in NAMES]
-        evidence = {"normed": Evidence("normed", HEALTHY), "raw": Evidence("raw", raw)}
+        evidence = {"normed": evidence_of("normed", HEALTHY), "raw": evidence_of("raw", raw)}
         through_raw = dataclasses.replace(PASSES, name="raw", lens="raw")
         normed, other = findings(Suite("t", (PASSES, through_raw)), evidence, "normed")
         assert (normed.observed, other.observed) == (1.0, 0.0)

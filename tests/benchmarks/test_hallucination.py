@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.hallucination import KINDS, of_kind, page
 from lvlm_audit.document import HallucinationReading, Interval, KindScore, SignalScore
-from lvlm_audit.spec.evidence import Evidence
+from tests.evidence import evidence_of
 from tests.hallucination.answers import said
 
 
@@ -107,7 +107,7 @@ def test_kinds_of_question_are_read_by_themselves() -> None:
     assert "## Yes/no questions alone" in made
     assert "123 words, 300 hallucinated" in made
     traces = [said("Two .", {"kind": kind}, name=kind) for kind in KINDS]
-    kept = of_kind(Evidence("normed", traces), "count")
+    kept = of_kind(evidence_of("normed", traces), "count")
     assert [t.asked.id for t in kept.traces] == ["count"]
 
 

@@ -10,12 +10,12 @@ import pytest
 from lvlm_audit import record
 from lvlm_audit.auditing.calibrate import calibrate
 from lvlm_audit.auditing.gather import without_eyes
-from lvlm_audit.auditing.plan import Settings
 from lvlm_audit.auditing.run import audit_model
 from lvlm_audit.errors import ModelNotFound, UnsupportedModel, UsageError
 from lvlm_audit.models.aliases import resolve
 from lvlm_audit.models.opening import load
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.spec.suite import suite
 from tests import tiny_models
 from tests.reference import assert_as_generated

@@ -12,14 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lvlm_audit.errors import ProbeError
-from lvlm_audit.probes.controlled import (
-    CONTROLS,
-    EXPECTATIONS,
-    text_questions,
-    under_control,
-)
+from lvlm_audit.probes.controlled import EXPECTATIONS, text_questions, under_control
 from lvlm_audit.probes.fingerprint import fingerprint
 from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.settings.audit import CONTROLS
 
 
 def image(shade: int, size: tuple[int, int] = (9, 7)) -> ImageSource:

@@ -11,12 +11,12 @@ import pytest
 import torch
 from scipy.special import rel_entr, softmax
 
-from lvlm_audit.auditing.plan import Settings
 from lvlm_audit.cli import main
 from lvlm_audit.errors import ProbeError, UnsupportedModel, UsageError
 from lvlm_audit.models.opening import load
 from lvlm_audit.probes.readers import read_probes
 from lvlm_audit.pruning.planning import Wanted, plan_pruning
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.traces.recorder import record
 from lvlm_audit.traces.trace import Trace
 from tests import tiny_models

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import scipy.special  # noqa: F401
@@ -13,10 +12,11 @@ import lvlm_audit.auditing.run
 import lvlm_audit.pytest_plugin.collection
 import lvlm_audit.report.html
 import lvlm_audit.report.terminal.summary  # noqa: F401
-from lvlm_audit.auditing import gather
-from lvlm_audit.auditing.plan import Need
-from lvlm_audit.traces import store
-from tests.pytest_plugin.lab import STATES, Lab, pictures
+from lvlm_audit.engine.local import LocalEngine
+from lvlm_audit.engine.protocol import Facts, Made
+from lvlm_audit.recordings.job import Work
+from lvlm_audit.recordings.registry import KINDS
+from tests.pytest_plugin.lab import Lab, pictures
 
 
 @pytest.fixture
@@ -38,14 +38,19 @@ def lab(pytester: pytest.Pytester, cache: Path, monkeypatch: pytest.MonkeyPatch)
     (made.path / "model" / "model.safetensors").write_bytes(b"weights")
     pictures(made.path / "photos", 8)
 
-    def record(session: Any, need: Need, formed: Any, done: Any, parts: Any) -> store.Recording:
-        (made.states if need.kind in STATES else made.recorded).append(need)
-        items = [made.answer(p) for p in session.shown.probes] if need.kind == "answers" else []
+    def make(engine: LocalEngine, work: Work) -> Made:
+        (made.recorded if KINDS[work.need.kind].through_lens else made.states).append(work.need)
+        answers = work.need.kind == "answers"
+        return Made(items=[made.answer(p) for p in work.shown.probes] if answers else [])
+
+    def facts(engine: LocalEngine) -> Facts:
         subject = {
             "architecture": "ByHand", "blocks": 12, "width": 8, "vocabulary": 99,
             "dtype": "float32", "device": "cpu", "anatomy": {},
         }  # fmt: skip
-        return store.Recording(items, {"subject": subject, "seconds": 0.0})
+        return Facts(subject=subject)
 
-    monkeypatch.setattr(gather._Session, "_record", record)
+    monkeypatch.setattr(LocalEngine, "open", lambda engine: None)
+    monkeypatch.setattr(LocalEngine, "make", make)
+    monkeypatch.setattr(LocalEngine, "facts", facts)
     return made

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lvlm_audit.auditing.plan import Need
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.recordings.need import Need
 from lvlm_audit.traces.trace import Trace
 from tests.synthetic import rising, trace
 

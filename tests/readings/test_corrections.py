@@ -11,7 +11,7 @@ import pytest
 
 from lvlm_audit import suite
 from lvlm_audit.auditing.gather import choose_probes, gather, open_subject
-from lvlm_audit.auditing.plan import Need, Settings, plan
+from lvlm_audit.auditing.plan import plan
 from lvlm_audit.auditing.run import audit_model
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.hallucination.corrections import Plain, compare_answers
@@ -21,7 +21,9 @@ from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import load
 from lvlm_audit.probes.readers import read_probes
 from lvlm_audit.readings.corrections import corrections_of
-from lvlm_audit.recordings.making import DECODINGS
+from lvlm_audit.recordings.need import Need
+from lvlm_audit.recordings.redecoded import decodings
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.traces.recorder import record
 from tests import tiny_models
 
@@ -95,7 +97,7 @@ def test_the_reading_is_what_each_decoding_says_by_itself(settings, checkpoint, 
     assert [one.intervention for one in reading.interventions] == names
     with load(str(checkpoint)) as model:
         asked = [p for p in read_probes(probes) if p.labels]
-        for decoding, one in zip(DECODINGS, reading.interventions[2:], strict=True):
+        for decoding, one in zip(decodings(), reading.interventions[2:], strict=True):
             again = [
                 Plain(found.asked, found.answer)
                 for found in iter_redecoded(
@@ -126,7 +128,10 @@ def test_a_second_run_asks_nobody(settings, monkeypatch):
 
     monkeypatch.setattr(HookedModel, "inputs", inputs)
     again = gathered(settings).evidence["normed"]
-    assert [one.answer for one in again.redecoded] == [one.answer for one in first.redecoded]
+    said = [
+        [one.answer for one in evidence.named("redecoded").items] for evidence in (again, first)
+    ]
+    assert said[0] == said[1]
     assert corrections_of(again) == corrections_of(first)
 
 

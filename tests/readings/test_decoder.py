@@ -9,6 +9,7 @@ from lvlm_audit.document import Audit
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import TokenClass
 from tests.auditing.test_run import PASSES
+from tests.evidence import run_on
 from tests.synthetic import EARLY, EMITTED, OTHER, rising, trace
 
 BLOCKS = 20
@@ -43,7 +44,7 @@ def flat(name: str):
 
 
 def audit(seen, alone, count: int = 10, prompts: int = 8) -> Audit:
-    return lvlm_audit.run(
+    return run_on(
         Suite("test", (PASSES,)),
         [seen(f"image-{i}") for i in range(count)],
         text_answers=[alone(f"prompt-{i}") for i in range(prompts)],

@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 
 import lvlm_audit
-from lvlm_audit.auditing.plan import Need, Settings
 from lvlm_audit.document import Audit
 from lvlm_audit.models.opening import hook
 from lvlm_audit.probes.controlled import under_control
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.geometry import feature_reading
-from lvlm_audit.recordings.making import Job, make
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.job import Job
+from lvlm_audit.recordings.need import Need
+from lvlm_audit.recordings.registry import KINDS
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.traces.features import FeatureMap
 from lvlm_audit.traces.parts import Parts
 from lvlm_audit.traces.store import Recording
 from tests import synthetic, tiny_models
+from tests.evidence import evidence_of
 from tests.test_feature_level import TestGuitar, fanning, features
 
 ANSWERS = [features(fanning(k), f"p{k}") for k in range(6)]
@@ -29,7 +31,9 @@ IMAGES = TestGuitar.images(8)
 @pytest.fixture(scope="module")
 def audit() -> Audit:
     traces = [synthetic.trace(synthetic.rising(12, 7), name=f"p{k}") for k in range(6)]
-    return lvlm_audit.run(lvlm_audit.suite(), traces, features=ANSWERS, common_step=IMAGES)
+    return lvlm_audit.run(
+        lvlm_audit.suite(), traces, recorded={"features": ANSWERS, "common step": IMAGES}
+    )
 
 
 def test_everything_is_there_and_survives_the_file(audit):
@@ -66,17 +70,19 @@ def test_the_guitar_is_in_the_document(audit):
 
 
 def test_few_images_and_none():
-    reading = feature_reading(Evidence("normed", (), features=ANSWERS[:2], common_step=IMAGES[:3]))
+    reading = feature_reading(
+        evidence_of("normed", (), features=ANSWERS[:2], common_step=IMAGES[:3])
+    )
     assert reading.continuity_interval.method == "full range"
     assert reading.common_step.pattern == "inconclusive"
     assert reading.common_step.curves[0].low == [None] * 13
-    assert feature_reading(Evidence("normed", ())) is None
+    assert feature_reading(evidence_of("normed", ())) is None
 
 
 def test_several_answers_about_one_image_weigh_as_one():
     twins = [features(fanning(0), f"q{k}", cluster="p0") for k in range(20)]
-    alone = feature_reading(Evidence("normed", (), features=ANSWERS))
-    beside = feature_reading(Evidence("normed", (), features=[*ANSWERS, *twins]))
+    alone = feature_reading(evidence_of("normed", (), features=ANSWERS))
+    beside = feature_reading(evidence_of("normed", (), features=[*ANSWERS, *twins]))
     assert (beside.images, beside.tokens) == (6, 36 + 20 * 6)
     assert (beside.curves, beside.continuity) == (alone.curves, alone.continuity)
 
@@ -85,7 +91,7 @@ def test_maps_keep_their_proportions():
     points = np.zeros((2, 3, 2), np.float32)
     points[1, 2] = [4, 2]
     drawn = FeatureMap(ANSWERS[0].asked, "tokens", ("a", "b"), points, 0.5, points, 5.0)
-    reading = feature_reading(Evidence("normed", (), features=ANSWERS, feature_maps=[drawn]))
+    reading = feature_reading(evidence_of("normed", (), features=ANSWERS, feature_maps=[drawn]))
     plane = reading.maps[0].planes[0]
     assert plane.x == [[0, 0, 0], [0, 0, 1000]]
     assert plane.y == [[0, 0, 0], [0, 0, 500]]
@@ -105,18 +111,20 @@ class TestRecording:
         more = [dataclasses.replace(p, id=p.id + "b", prompt="What?") for p in probes]
         model = hook(*tiny_models.llava(blocks=9, width=32))
         job = Job(
-            model,
-            under_control([*probes, *more], None),
-            Settings(max_new_tokens=3),
-            Need("normed", "answers"),
-            {},
-            lambda *_: None,
-            Parts(tmp_path_factory.mktemp("parts")),
+            model=model,
+            shown=under_control([*probes, *more], None),
+            settings=Settings(max_new_tokens=3),
+            need=Need("normed", "answers"),
+            done={},
+            on_progress=lambda *_: None,
+            parts=Parts(tmp_path_factory.mktemp("parts")),
         )
         done = {}
         for kind in ("answers", "features", "common step", "feature maps"):
             need = Need("normed", kind)
-            done[need] = Recording(make(dataclasses.replace(job, need=need, done=done)), {})
+            done[need] = Recording(
+                KINDS[kind].make(dataclasses.replace(job, need=need, done=done)), {}
+            )
         return {need.kind: recording.items for need, recording in done.items()}
 
     def test_one_answer_of_each_of_the_first_images(self, job):

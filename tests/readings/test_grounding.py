@@ -7,12 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-import lvlm_audit
 from lvlm_audit import Check, Kept, Stage, Verdict, at_least, grounding
 from lvlm_audit.readings.grounding import grounding_reading
-from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import NO_IMAGE, PairedTrace, TokenClass
+from tests.evidence import evidence_of, run_on
 from tests.synthetic import pair, rising, trace
 
 KEPT = [0.0] * 4 + [0.02, 0.1, 0.3, 0.4, 0.4, 0.3, 0.36]
@@ -28,7 +27,7 @@ def pairs(*curves: list[float], tokens: int = 3) -> tuple[PairedTrace, ...]:
 
 def read(found: tuple[PairedTrace, ...], reason: str = "", **more):
     return grounding_reading(
-        Evidence("normed", (), no_image_pairs=found, no_image_reason=reason, **more)
+        evidence_of("normed", (), no_image_pairs=found, reasons={"no-image pairs": reason}, **more)
     )
 
 
@@ -122,7 +121,7 @@ def test_the_curve_is_a_metric_for_checks(curve, verdict) -> None:
         rationale="A test.",
         name="stays",
     )
-    audit = lvlm_audit.run(
+    audit = run_on(
         Suite("test", (check,)),
         [trace(rising(10, 5), name=f"p{i}") for i in range(12)],
         no_image_pairs=() if curve is None else pairs(*[curve] * 12, tokens=4),

@@ -13,13 +13,14 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 import lvlm_audit
 from lvlm_audit.document import Audit, HallucinationReading
 from lvlm_audit.errors import ProbeError
+from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.hallucination.signals import Signal, register, signals, unregister
 from lvlm_audit.probes.probe import Probe
-from lvlm_audit.readings.hallucination import hallucination_reading, labelled
+from lvlm_audit.readings.hallucination import hallucination_reading
 from lvlm_audit.report.terminal.summary import summary
-from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.trace import NO_IMAGE, PairedTrace, Trace
+from tests.evidence import evidence_of, run_on
 from tests.hallucination.answers import said
 from tests.synthetic import pair
 
@@ -66,7 +67,7 @@ def words(traces: list[Trace], seed: int = 2) -> tuple[ImageWords, ...]:
 
 
 def read(traces: list[Trace], **more) -> HallucinationReading:
-    found = hallucination_reading(Evidence("normed", traces, **more))
+    found = hallucination_reading(evidence_of("normed", traces, **more))
     assert found is not None
     return found
 
@@ -165,7 +166,7 @@ def test_errors_that_the_text_only_answer_shares_are_told_apart() -> None:
 
 
 def test_what_was_not_measured_says_why() -> None:
-    found = read(answers(30), no_image_reason="the processor insists on one", image_words_reason="")
+    found = read(answers(30), reasons={"no-image pairs": "the processor insists on one"})
     by_name = {s.name: s for s in found.signals}
     assert by_name["grounding"].auroc is None
     assert by_name["grounding"].note == "Not measured: the processor insists on one."
@@ -197,7 +198,7 @@ def test_a_word_that_continues_another_does_not_count() -> None:
 
 
 def test_without_labels_there_is_no_reading() -> None:
-    assert hallucination_reading(Evidence("normed", [said("A banana .")])) is None
+    assert hallucination_reading(evidence_of("normed", [said("A banana .")])) is None
     made = lvlm_audit.run(lvlm_audit.suite(), [said("A banana .", name=f"p{i}") for i in range(6)])
     assert made.hallucination is None
 
@@ -223,7 +224,7 @@ def test_labels_that_cannot_be_read_are_named() -> None:
 
 def test_the_whole_audit_carries_it_and_a_control_does_not(tmp_path) -> None:
     traces = answers(60, effect=0.6)
-    made = lvlm_audit.run(
+    made = run_on(
         lvlm_audit.suite(),
         traces,
         no_image_pairs=blind(traces),

@@ -20,16 +20,18 @@ from lvlm_audit import (
     suite,
     token_probability,
 )
-from lvlm_audit.auditing.plan import Need, plan
+from lvlm_audit.auditing.plan import plan
 from lvlm_audit.document import Audit, Verdict
 from lvlm_audit.errors import CheckError, UsageError
 from lvlm_audit.readings.effects import skip_reading
+from lvlm_audit.recordings.evidence import Evidence, Recorded
+from lvlm_audit.recordings.need import Need
 from lvlm_audit.recordings.skip_sets import form
-from lvlm_audit.spec.evidence import Effects, Evidence
 from lvlm_audit.spec.judge import judge, observe
 from lvlm_audit.statistics import fold_of
 from lvlm_audit.traces.trace import TokenClass
 from tests.auditing.test_resume import bench, checkpoint  # noqa: F401
+from tests.evidence import evidence_of
 from tests.synthetic import EARLY, EMITTED, OTHER, effect, rising, trace
 
 QUIET = {"divergence": [0.5] * 6 + [0.0] * 14, "leader": [EARLY] * 6 + [EMITTED] * 15}
@@ -145,7 +147,7 @@ def evidence(kept: float, images: int = 40, reason: str = "") -> Evidence:
         effect(agrees=draw.random(20) < kept, name=f"p{i:02}", skip="skip.1") for i in range(images)
     ]
     traces = [trace(rising(12), name=f"p{i:02}") for i in range(max(images, 1))]
-    return Evidence("normed", traces, effects={Skip("skip.1"): Effects(items, reason)})
+    return evidence_of("normed", traces, effects={Skip("skip.1"): Recorded(items, reason)})
 
 
 CHECK = next(c for c in suite("compression").checks if c.name == "stabilization_skippable")
@@ -166,7 +168,7 @@ class TestChecks:
             for i in range(60)
         ]
         traces = [trace(rising(12), name=f"p{i:02}") for i in range(60)]
-        seen = Evidence("normed", traces, effects={check.under: Effects(items)})
+        seen = evidence_of("normed", traces, effects={check.under: Recorded(items)})
         (finding,) = judge([observe(check, seen)], family=4)
         passes = (check.holds_for.side == ">=") == bool(kept)
         assert finding.verdict is (Verdict.PASS if passes else Verdict.FAIL), finding.message
@@ -184,7 +186,7 @@ class TestChecks:
             for i in range(40)
         ]
         traces = [trace(rising(12), name=f"p{i:02}") for i in range(40)]
-        seen = Evidence("normed", traces, effects={Skip("skip.1"): Effects(items)})
+        seen = evidence_of("normed", traces, effects={Skip("skip.1"): Recorded(items)})
         (finding,) = judge([observe(CHECK, seen)])
         assert finding.observed == 1.0
         assert finding.eligible.excluded == {"continuation": 40, "special": 40}
@@ -197,10 +199,10 @@ class TestReading:
         one = dataclasses.replace(one, asked=dataclasses.replace(one.asked, reference="base"))
         two = dataclasses.replace(two, asked=dataclasses.replace(two.asked, reference="Base."))
         traces = [trace(rising(12), name=n) for n in "ab"]
-        seen = Evidence(
+        seen = evidence_of(
             "normed",
             traces,
-            effects={Skip("skip.1"): Effects([one, two]), Skip("skip.2"): Effects([], "none")},
+            effects={Skip("skip.1"): Recorded([one, two]), Skip("skip.2"): Recorded([], "none")},
         )
         reading = skip_reading(seen)
         first, second = reading.effects
@@ -221,7 +223,7 @@ class TestReading:
         assert (second.sets, second.reason, second.kl) == ([], "none", None)
 
     def test_nothing_asked_for_is_nothing_read(self):
-        assert skip_reading(Evidence("normed", [trace(rising(12))])) is None
+        assert skip_reading(evidence_of("normed", [trace(rising(12))])) is None
 
     def test_the_document_goes_through_json(self):
         from tests.report import documents

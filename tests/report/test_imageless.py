@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from lvlm_audit.document import Audit, GroundingReading
-from lvlm_audit.probes.controlled import CONTROLS, EXPECTATIONS
+from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.report import html
 from lvlm_audit.report.drawing.overlay import overlay
 from lvlm_audit.report.sections import decoder
 from lvlm_audit.report.terminal.summary import summary
+from lvlm_audit.settings.audit import CONTROLS
 from tests.report import documents
 from tests.report.pages import read
 

@@ -10,9 +10,9 @@ import pytest
 from lvlm_audit import Check, Holds, Stage, at_most, hallucinated, late_reversal, suite
 from lvlm_audit.document import Audit, Verdict
 from lvlm_audit.errors import CheckError
-from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.judge import judge, observe
 from lvlm_audit.traces.trace import TokenClass, Trace
+from tests.evidence import evidence_of
 from tests.report import documents
 from tests.synthetic import EMITTED, OTHER, rising, trace
 
@@ -34,7 +34,7 @@ def said(name: str, labels: dict, *, late: bool, tokens: int = 1, lens: str = "n
 
 
 def judged(name: str, traces: list[Trace], baseline: Audit | None = None):
-    seen = Evidence("normed", traces, baseline=baseline)
+    seen = evidence_of("normed", traces, baseline=baseline)
     (finding,) = judge([observe(CHECKS[name], seen)], family=3)
     return finding
 
@@ -122,7 +122,7 @@ class TestBaseline:
     def test_without_one_it_is_not_applicable_and_says_so(self):
         finding = judged("no_new_reversals", answers([False] * 30, [False] * 30))
         assert finding.verdict is Verdict.NOT_APPLICABLE
-        assert "no baseline was given (--lvlm-baseline)" in finding.message
+        assert "no baseline was given (baseline)" in finding.message
 
     @pytest.mark.parametrize(("now", "verdict"), [(0, Verdict.PASS), (60, Verdict.FAIL)])
     def test_it_passes_and_fails(self, now, verdict):
@@ -153,7 +153,7 @@ class TestBaseline:
         from lvlm_audit.readings.answers import probe_readings
 
         for traces in (answers([False], [True]), answers([False], [False])):
-            (reading,) = probe_readings(Evidence("normed", traces), [])
+            (reading,) = probe_readings(evidence_of("normed", traces), [])
             ours = late_reversal.curve(traces[0])[:, 0]
             theirs = [late_reversal.read_back(token) for token in reading.tokens]
             assert ours.tolist() == theirs

@@ -20,8 +20,8 @@ from lvlm_audit.metrics.curves import (
     token_lead,
     token_probability,
 )
+from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.spec.check import Check, Quorum, at_least, at_most
-from lvlm_audit.spec.evidence import Evidence
 from lvlm_audit.spec.judge import ALPHA, Observation, judge, observe
 from lvlm_audit.spec.properties import Kept, LateMutation, Plateau, Rise, Saturates, Value
 from lvlm_audit.spec.suite import suite
@@ -33,6 +33,7 @@ from lvlm_audit.statistics import (
     images_to_decide,
 )
 from lvlm_audit.traces.trace import TokenClass, Trace
+from tests.evidence import evidence_of
 from tests.synthetic import EARLY, EMITTED, OTHER, pair, rising, trace
 
 FLAT = [0.01] * 13
@@ -54,7 +55,7 @@ def check(**fields) -> Check:
 
 def answers(held: int, n: int) -> Evidence:
     """n images of which some rise."""
-    return Evidence(
+    return evidence_of(
         "normed", [trace(rising() if i < held else FLAT, name=f"p{i:03}") for i in range(n)]
     )
 
@@ -102,7 +103,7 @@ class TestVerdicts:
     def test_twelve_of_twelve_does_not_clear_four_fifths(self):
         finding = alone(check(holds_for=at_least(0.8, of="images")), answers(12, 12))
         assert finding.verdict is Verdict.INCONCLUSIVE
-        assert finding.interval.low == pytest.approx(0.757, abs=1e-3)  # METHOD.md
+        assert finding.interval.low == pytest.approx(0.757, abs=1e-3)  # docs/method.md#statistics
         assert finding.images_to_decide == 16
 
     def test_at_most_is_the_mirror_image(self):
@@ -132,7 +133,7 @@ class TestVerdicts:
     def test_a_likelihood_ratio_of_few_images_spans_what_a_float_can_say(self):
         (informs,) = [c for c in suite().checks if c.name == "image_informs"]
         finding = alone(
-            informs, Evidence("normed", [], [], [pair([0.1], name=f"p{i}") for i in range(4)])
+            informs, evidence_of("normed", [], [], [pair([0.1], name=f"p{i}") for i in range(4)])
         )
         assert (finding.interval.low, finding.interval.high) == (-126.0, 126.0)
 
@@ -153,7 +154,7 @@ class TestVerdicts:
     def test_not_applicable_has_no_value_and_says_why(self):
         content = check(tokens="content")
         words = [TokenClass.FUNCTION] * 4
-        evidence = Evidence(
+        evidence = evidence_of(
             "normed", [trace(rising(), name=f"p{i}", classes=words) for i in range(6)]
         )
         finding = alone(content, evidence)
@@ -171,11 +172,11 @@ class TestVerdicts:
         declared = check(
             metric=metric, property=Kept(), tokens="content", holds_for=at_least(0.5, of="images")
         )
-        assert why in alone(declared, Evidence("normed", [])).message
+        assert why in alone(declared, evidence_of("normed", [])).message
 
     def test_a_plateau_without_a_window_is_not_applicable_and_says_so(self):
         plateau = check(property=Plateau(), metric=neighbour_divergence)
-        late = Evidence("normed", [trace(rising(12, 11), name=f"p{i}") for i in range(6)])
+        late = evidence_of("normed", [trace(rising(12, 11), name=f"p{i}") for i in range(6)])
         finding = alone(plateau, late)
         assert finding.verdict is Verdict.NOT_APPLICABLE
         assert "too few transitions are left for a plateau" in finding.message
@@ -189,7 +190,7 @@ class TestWhatIsCounted:
             for i in range(4)
             for k in range(5)
         ]
-        finding = alone(check(), Evidence("normed", traces))
+        finding = alone(check(), evidence_of("normed", traces))
         assert finding.n == 4
         assert finding.eligible.images == finding.eligible.images_recorded == 4
         assert finding.eligible.tokens == 80
@@ -203,11 +204,11 @@ class TestWhatIsCounted:
                 trace(FLAT, name=f"{name}-", cluster=name, tokens=down),
             ]
 
-        evidence = Evidence("normed", [*image("half", 3, 3), *image("less", 3, 4)])
+        evidence = evidence_of("normed", [*image("half", 3, 3), *image("less", 3, 4)])
         assert observe(check(), evidence).per_image == {"half": 1.0, "less": 0.0}
 
     def test_a_share_of_tokens_weighs_images_by_their_tokens(self):
-        evidence = Evidence(
+        evidence = evidence_of(
             "normed",
             [
                 trace(rising(), name="a", tokens=6),
@@ -221,7 +222,7 @@ class TestWhatIsCounted:
 
     def test_a_quantity_is_the_mean_over_images_of_the_median_token(self):
         lead = check(property=Value(), metric=token_probability, holds_for=at_least(0.2, of="mean"))
-        evidence = Evidence(
+        evidence = evidence_of(
             "normed",
             [
                 trace(rising(top=1.0), name="a", cluster="x", tokens=3),
@@ -244,10 +245,10 @@ class TestWhatIsCounted:
         recording = trace(
             rising(), tokens=5, classes=classes, inputs=[40, EMITTED, 40, 40, EMITTED]
         )
-        eligible = observe(check(), Evidence("normed", [recording])).eligible
+        eligible = observe(check(), evidence_of("normed", [recording])).eligible
         assert eligible.excluded == {"continuation": 1, "repeats its input token": 1, "special": 1}
         assert (eligible.tokens, eligible.tokens_recorded) == (2, 5)
-        content = observe(check(tokens="content"), Evidence("normed", [recording])).eligible
+        content = observe(check(tokens="content"), evidence_of("normed", [recording])).eligible
         assert content.excluded == {**eligible.excluded, "function": 1}
         assert content.tokens == 1
 
@@ -278,7 +279,7 @@ class TestWhatIsCounted:
         ]
         metric = neighbour_divergence if isinstance(property, Plateau) else token_probability
         declared = check(property=property, metric=metric, tokens=tokens)
-        eligible = observe(declared, Evidence("normed", traces)).eligible
+        eligible = observe(declared, evidence_of("normed", traces)).eligible
         assert eligible.tokens_recorded == sum(map(len, probes))
         assert eligible.tokens + sum(eligible.excluded.values()) == eligible.tokens_recorded
         assert eligible.images <= eligible.images_recorded == len(probes)
@@ -294,7 +295,7 @@ class TestWhatIsCounted:
             pair([0.0, 0.5], tokens=3),
             token_classes=(TokenClass.CONTENT, TokenClass.COPIED, TokenClass.PUNCTUATION),
         )
-        eligible = observe(declared, Evidence("normed", [trace(rising())], [replay])).eligible
+        eligible = observe(declared, evidence_of("normed", [trace(rising())], [replay])).eligible
         assert eligible.excluded == {"copied": 1, "punctuation": 1}
         assert (eligible.tokens, eligible.tokens_recorded) == (1, 3)
 
@@ -303,7 +304,7 @@ class TestCounterexamples:
     def test_the_worst_five_first_and_none_that_holds(self):
         declared = check(property=Value(), holds_for=at_least(0.5, of="mean"))
         tops = [0.1, 0.9, 0.3, 0.2, 0.4, 0.45, 0.25, 0.8]
-        evidence = Evidence("normed", [trace([t] * 13, name=f"top {t}") for t in tops])
+        evidence = evidence_of("normed", [trace([t] * 13, name=f"top {t}") for t in tops])
         assert observe(declared, evidence).counterexamples == (
             "top 0.1",
             "top 0.2",
@@ -314,7 +315,7 @@ class TestCounterexamples:
 
     def test_at_most_has_the_largest_first(self):
         declared = check(property=Value(), holds_for=at_most(0.5, of="mean"))
-        evidence = Evidence(
+        evidence = evidence_of(
             "normed", [trace([t] * 13, name=f"top {t}") for t in (0.6, 0.9, 0.4, 0.7)]
         )
         assert observe(declared, evidence).counterexamples == ("top 0.9", "top 0.7", "top 0.6")
@@ -326,7 +327,7 @@ class TestCounterexamples:
         p = [0.1] * 10 + [0.9] * 3
         two = trace(p, name="two", cluster="x", tokens=2, leader=leader)
         three = trace(rising(), name="three", cluster="x", tokens=3)
-        observed = observe(declared, Evidence("normed", [two, three]))
+        observed = observe(declared, evidence_of("normed", [two, three]))
         assert observed.per_image == {"x": 0.4}
         assert observed.counterexamples == ("two",)
 
@@ -359,7 +360,7 @@ class TestCircularity:
             for n, h in zip(names, half, strict=True)
         ]
         declared = check(property=Plateau(), metric=neighbour_divergence)
-        per_image = observe(declared, Evidence("normed", traces)).per_image
+        per_image = observe(declared, evidence_of("normed", traces)).per_image
         first = {per_image[n] for n, h in zip(names, half, strict=True) if h == 0}
         second = {per_image[n] for n, h in zip(names, half, strict=True) if h == 1}
         # The first half is tested from state 8 on: quiet. The second from 4 on: still moving.
@@ -375,9 +376,9 @@ class TestCircularity:
             for i in range(12)
         ]
         declared = check(property=Plateau(), metric=neighbour_divergence)
-        straight = alone(declared, Evidence("normed", evidence))
+        straight = alone(declared, evidence_of("normed", evidence))
         random.Random(0).shuffle(evidence)
-        shuffled = alone(declared, Evidence("normed", evidence))
+        shuffled = alone(declared, evidence_of("normed", evidence))
         # Probes that speak against it equally come in the order in which they were asked; five are named.
         against = {image for image, held in straight.per_image.items() if held == 0.0}
         assert set(shuffled.counterexamples) <= against
@@ -416,7 +417,7 @@ class TestFamily:
         assert judge(self.family()[3:4])[0].verdict is Verdict.PASS
 
     def test_a_check_that_does_not_apply_counts_in_the_family_all_the_same(self):
-        nothing = observe(check(name="nothing", tokens="content"), Evidence("normed", []))
+        nothing = observe(check(name="nothing", tokens="content"), evidence_of("normed", []))
         pair_of = judge([self.family()[3], nothing])
         single = judge(self.family()[3:4])
         assert pair_of[0].interval.low < single[0].interval.low
@@ -606,7 +607,7 @@ def test_a_finding_prints_what_was_declared():
 
 def test_the_same_seed_gives_the_same_finding_and_another_another():
     lead = check(property=Value(), holds_for=at_least(0.4, of="mean"))
-    evidence = Evidence("normed", [trace([i / 20] * 13, name=f"p{i}") for i in range(20)])
+    evidence = evidence_of("normed", [trace([i / 20] * 13, name=f"p{i}") for i in range(20)])
     first, again = (judge([observe(lead, evidence, seed=1)])[0] for _ in range(2))
     assert first == again
     one, other = (observe(lead, evidence, seed=k).estimate for k in (1, 2))

@@ -9,10 +9,11 @@ import pytest
 
 from lvlm_audit.document import Severity, Stage, Verdict
 from lvlm_audit.errors import CheckError
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.spec.files import check_files
 from lvlm_audit.spec.judge import judge, observe
 from lvlm_audit.spec.suite import Suite, load_family, load_file, shipped_folder, suite
+from tests.evidence import evidence_of
 from tests.synthetic import EARLY, EMITTED, OTHER, pair, rising, trace
 
 DECLARES = """
@@ -224,7 +225,7 @@ def evidence(name: str, good: bool) -> Evidence:
             chosen = dict(PAIRS[name][not good])
             curve = np.asarray(chosen.pop("divergence")) + jitter[i] / 10
             pairs.append(pair(list(curve), name=f"p{i:02}", **chosen))
-    return Evidence(lens, traces, pairs, pairs)
+    return evidence_of(lens, traces, pairs, pairs)
 
 
 @pytest.mark.parametrize("good", [True, False], ids=["can pass", "can fail"])

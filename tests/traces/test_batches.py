@@ -14,10 +14,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvlm_audit.lenses.lens import LensName
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import hook
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.recorder import record, replay
 from lvlm_audit.traces.trace import Trace
 from tests import tiny_models

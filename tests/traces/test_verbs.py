@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lvlm_audit.errors import TraceError
 from lvlm_audit.hallucination.labels import label_answers
 from lvlm_audit.hallucination.signals.evidence import TokenEvidence
-from lvlm_audit.spec.evidence import Effects, Evidence
+from lvlm_audit.recordings.evidence import Evidence, Recorded
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.redecoded import Redecoded
@@ -144,8 +144,8 @@ RECORDS = [
     ImageWords(ASKED, "normed", np.array([1]), np.zeros((1, 3), "f4"), np.zeros((1, 3), "i4"), 7),
     Redecoded(ASKED, "DoLa", "d" * 900, "s" * 900, (), np.arange(900), "a" * 9000),
     Recording([EXAMPLE] * 500, {"seconds": 1.0}),
-    Evidence("normed", (EXAMPLE,) * 500),
-    Effects((effect(agrees=[True]),), "r" * 900),
+    Evidence.of_items("normed", {"answers": [EXAMPLE] * 500}),
+    Recorded((effect(agrees=[True]),), "r" * 900),
     TokenEvidence.of(EXAMPLE),
     label_answers([EXAMPLE])[0],
 ]

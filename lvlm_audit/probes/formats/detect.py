@@ -10,6 +10,7 @@ from lvlm_audit.probes.formats.registry import FORMATS
 from lvlm_audit.probes.json_text import EXAMPLE, first_object
 from lvlm_audit.probes.quoting import short
 from lvlm_audit.probes.source import Source
+from lvlm_audit.settings.spelling import spelled
 
 
 def detect(source: Source) -> str:
@@ -27,7 +28,8 @@ def detect(source: Source) -> str:
     if found:
         raise ProbeError(
             f"{source.where} may be {' or '.join(f.name for f in found)}: its first record has the keys of "
-            f"each ({_keys(first)}). Say which with --lvlm-probe-format, or read_probes(..., format=...)."
+            f"each ({_keys(first)}). Say which with {spelled('probe_format')}, or "
+            f"read_probes(..., format=...)."
         )
     if source.path.suffix.lower() == ".jsonl":
         # Its reader says what is wrong with it.

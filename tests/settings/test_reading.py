@@ -10,14 +10,15 @@ import pytest
 import lvlm_audit
 from lvlm_audit import Check, Stage, Value, at_most, find_stages
 from lvlm_audit.auditing.conclude import conclude
-from lvlm_audit.auditing.modes import Mode, choose, mode_name
-from lvlm_audit.auditing.plan import Settings, plan, with_paper_index
+from lvlm_audit.auditing.plan import plan, with_paper_index
 from lvlm_audit.document import TerminalTransition
 from lvlm_audit.errors import TraceError, UsageError
 from lvlm_audit.readings.last_transition import in_words, last_transition
-from lvlm_audit.spec.evidence import Evidence
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.reading import Mode, choose, mode_name
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import TokenClass
+from tests.evidence import evidence_of
 from tests.synthetic import EARLY, EMITTED, OTHER, rising, trace
 
 L = 12
@@ -55,14 +56,14 @@ class TestNames:
     @pytest.mark.parametrize(
         ("fields", "message"),
         [
-            ({"divergence": "kl"}, "--lvlm-divergence 'kl' is not one of jsd, paper_index"),
-            ({"scaling": "log"}, "--lvlm-scaling 'log' is not one of none, paper"),
+            ({"divergence": "kl"}, "divergence 'kl' is not one of jsd, paper_index"),
+            ({"scaling": "log"}, "scaling 'log' is not one of none, paper"),
         ],
     )
     def test_names_that_are_not_known(self, fields, message):
         with pytest.raises(UsageError, match=message):
             Settings(**fields)
-        with pytest.raises(UsageError, match="--lvlm-mode 'papers' is not one of paper"):
+        with pytest.raises(UsageError, match="mode 'papers' is not one of paper"):
             choose("papers")
 
 
@@ -139,7 +140,7 @@ class TestLastTransition:
         traces = [
             trace(rising(L, 6), name=f"p{i}", divergence=[*rest, last], lens=lens) for i in range(n)
         ]
-        return Evidence(lens, traces)
+        return evidence_of(lens, traces)
 
     def test_by_hand(self):
         seen = last_transition(self.evidence("raw", 0.75))
@@ -148,15 +149,15 @@ class TestLastTransition:
     def test_only_eligible_tokens_count(self):
         quiet = trace(rising(L), divergence=[0.0] * L, classes=[TokenClass.SPECIAL] * 4)
         evidence = self.evidence("raw", 0.75)
-        more = Evidence("raw", [*evidence.traces, *[quiet] * 20])
+        more = evidence_of("raw", [*evidence.traces, *[quiet] * 20])
         assert last_transition(more) == last_transition(evidence)
-        assert last_transition(Evidence("raw", [quiet])) is None
+        assert last_transition(evidence_of("raw", [quiet])) is None
 
     def test_it_is_the_median_of_each_transition(self):
         rng = np.random.default_rng(0)
         jsd = rng.random((5, L))
         traces = [trace(rising(L), tokens=1, divergence=row, lens="raw") for row in jsd]
-        seen = last_transition(Evidence("raw", traces))
+        seen = last_transition(evidence_of("raw", traces))
         typical = [sorted(jsd[:, i])[2] for i in range(L)]
         assert seen.terminal == pytest.approx(typical[-1], rel=5e-3)
         assert seen.largest_before == pytest.approx(max(typical[:-1]), rel=5e-3)

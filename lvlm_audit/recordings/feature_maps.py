@@ -1,4 +1,4 @@
-"""Which states are drawn as maps: one answer, and images at a common step, both within bounds."""
+"""Feature maps: pictures of one answer's states, and of many images' at a common step, within bounds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from lvlm_audit.metrics.maps import Maps, draw_maps
+from lvlm_audit.recordings.common_step import COMMON_STEP
+from lvlm_audit.recordings.features import FEATURES
+from lvlm_audit.recordings.job import Job
+from lvlm_audit.recordings.kind import Kind, when
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 
 MAX_POINTS = 600
@@ -63,3 +67,20 @@ def _map(
         tsne=maps.tsne.astype(np.float32),
         perplexity=maps.perplexity,
     )
+
+
+def make(job: Job) -> Sequence[FeatureMap]:
+    """Pictures are kept with the recordings: t-SNE would cost every later run seconds."""
+    job.on_progress("drawing maps of the states", 0, 0)
+    return feature_maps(job.recorded(FEATURES), job.recorded(COMMON_STEP))
+
+
+FEATURE_MAPS = Kind(
+    name="feature maps",
+    item=FeatureMap,
+    make=make,
+    after=("features", "common step"),
+    wanted=lambda asked: when(asked.states),
+    through_lens=False,
+    absent="no states were recorded",
+)

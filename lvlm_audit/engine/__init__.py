@@ -1,0 +1,1 @@
+"""Engines: who opens the model and makes recordings. The local one ships."""

@@ -1,0 +1,97 @@
+"""The local engine: one model in this process. torch is imported when the model is opened."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from lvlm_audit.engine.protocol import Facts, Made
+from lvlm_audit.models.aliases import Checkpoint
+from lvlm_audit.recordings.job import Job, Progress, Work
+from lvlm_audit.recordings.registry import KINDS
+from lvlm_audit.settings.audit import Settings
+
+if TYPE_CHECKING:
+    from lvlm_audit.models.hooked import HookedModel
+
+
+def opened(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
+    """The checkpoint's model, opened as the settings say; torch is loaded here.
+
+    Raises:
+        LvlmAuditError: as `models.opening.load`.
+    """
+    from lvlm_audit.models.opening import load
+
+    return load(
+        checkpoint,
+        device=settings.device,
+        dtype=settings.dtype,
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
+class LocalEngine:
+    """Opens a checkpoint on first use; a model that was opened by somebody else stays theirs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        checkpoint: Checkpoint,
+        *,
+        model: HookedModel | None = None,
+        on_progress: Progress = lambda *_: None,
+    ) -> None:
+        self._settings = settings
+        self._checkpoint = checkpoint
+        self._model = model
+        self._mine = model is None
+        self._on_progress = on_progress
+
+    def open(self) -> None:
+        """Open the model, if it is not open."""
+        self._opened()
+
+    def facts(self) -> Facts:
+        """Architecture, sizes, and where things were found."""
+        model = self._opened()
+        paths = model.anatomy.paths
+        return Facts(
+            subject={
+                "architecture": type(model.model).__name__,
+                "blocks": model.blocks,
+                "width": model.width,
+                "vocabulary": model.vocabulary,
+                "dtype": str(model.dtype).removeprefix("torch."),
+                "device": str(model.device),
+                "anatomy": {
+                    "blocks": f"{paths['blocks']} ({model.blocks})",
+                    "final norm": paths["norm"] or "none",
+                    "head": paths["head"] + (" (tied)" if model.anatomy.tied else ""),
+                    "as read": model.anatomy.describe(),
+                },
+            },
+            notes=model.notes,
+        )
+
+    def make(self, work: Work) -> Made:
+        """One recording, by its kind's own function."""
+        kind = KINDS[work.need.kind]
+        if kind.make is None:
+            raise ValueError(f"{kind.name!r} is recorded within {kind.within!r}")
+        given = {f.name: getattr(work, f.name) for f in dataclasses.fields(work)}
+        job = Job(**given, model=self._opened())
+        items = kind.make(job)
+        return Made(items=items, reasons=job.reasons)
+
+    def close(self) -> None:
+        """Close the model if it was opened here."""
+        if self._mine and self._model is not None:
+            self._model.close()
+            self._model = None
+
+    def _opened(self) -> HookedModel:
+        if self._model is None:
+            self._on_progress("opening the model", 0, 0)
+            self._model = opened(self._settings, self._checkpoint)
+        return self._model

@@ -1,0 +1,31 @@
+"""The files that a run reads and writes beside model and probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lvlm_audit.errors import UsageError
+from lvlm_audit.settings.checking import checked, default
+from lvlm_audit.settings.declared import FILES
+from lvlm_audit.settings.spelling import spelled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Where results go, and the earlier audit that they are compared with.
+
+    Raises:
+        UsageError: two results in one file.
+    """
+
+    report: Path | None = default(FILES, "report")
+    json: Path | None = default(FILES, "json")
+    baseline: Path | None = default(FILES, "baseline")
+
+    def __post_init__(self) -> None:
+        checked(self, FILES)
+        if self.report and self.json and self.report.resolve() == self.json.resolve():
+            raise UsageError(
+                f"{spelled('report')} and {spelled('json')} name the same file {str(self.json)!r}. Name two."
+            )
