@@ -22,11 +22,13 @@ def make(job: Job) -> Sequence[FeatureTrace]:
     images = distinct_images(job.shown.probes)[:MAX_COMMON_IMAGES]
     if not images:
         return []
-    prompt, prefix = common_step(job.recorded(ANSWERS))
+    transcript, prefix = common_step(job.recorded(ANSWERS))
+    question = next(probe for probe in job.shown.probes if probe.transcript == transcript)
     return record_common_step(
         job.model,
         images,
-        prompt=prompt,
+        prompt=question.prompt,
+        turns=question.turns,
         prefix=prefix,
         batch_size=job.settings.batch_size,
         on_progress=job.progress("asking every image one question"),

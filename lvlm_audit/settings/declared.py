@@ -84,9 +84,8 @@ AUDIT: Mapping[str, Declared] = {
     ),
     "probe_format": Declared(
         "text",
-        "of the probe file; auto tells by its content",
-        choices=("auto", "pope", "amber", "chair", "hallusion", "jsonl"),
-        registry="lvlm_audit.probes.formats.registry:FORMATS",
+        "of the probe file (docs/probes.md); auto tells by its content",
+        metavar="FORMAT",
         default="auto",
     ),
     "image_folder": Declared(

@@ -54,7 +54,7 @@ def test_two_formats_at_once_are_asked_about(tmp_path: Path) -> None:
     path = as_lines(tmp_path / "p.jsonl", [POPE | {"id": 1, "query": "\x1b?"}])
     message = refusal(path)
     assert "may be pope or amber" in message
-    assert "Say which with --lvlm-probe-format" in message
+    assert "Say which with probe_format" in message
     assert read_probes(path, format="pope")[0].labels["dataset"] == "POPE"
 
 
@@ -69,9 +69,7 @@ def test_another_json_file_is_told_what_it_has(tmp_path: Path) -> None:
 
 
 def test_a_format_that_is_not_known(tmp_path: Path) -> None:
-    with pytest.raises(
-        ProbeError, match="the format 'coco' is not known. Choose one of auto, pope"
-    ):
+    with pytest.raises(ProbeError, match="probe_format 'coco' is not one of auto, pope"):
         read_probes(tmp_path, format="coco")  # type: ignore[arg-type]
 
 

@@ -54,7 +54,7 @@ def test_missing_images_are_one_message(folder: Path) -> None:
         "line 2: 40 of 41 images are not there: '0\\x1b.jpg', '1\\x1b.jpg', '2\\x1b.jpg'" in message
     )
     assert "and 37 more" in message
-    assert "--lvlm-image-folder" in message
+    assert "image_folder" in message
 
 
 @pytest.mark.parametrize(

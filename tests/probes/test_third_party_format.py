@@ -63,7 +63,7 @@ def test_it_is_read(package: None, tmp_path: Path, chosen: str, name: str) -> No
 
 def test_its_name_is_listed_with_ours(package: None, tmp_path: Path) -> None:
     assert format_names()[-2:] == ("jsonl", "theirs")
-    with pytest.raises(ProbeError, match="Choose one of auto, pope.*, theirs"):
+    with pytest.raises(ProbeError, match="is not one of auto, pope.*, theirs"):
         read_probes(written(tmp_path, {"picture": "a.png"}), format="thiers")
 
 

@@ -33,10 +33,6 @@ class TestSettings:
             ({"control": "swapped-image", "redecode": True}, "control='swapped-image' replaces"),
             ({"answers": "reference", "redecode": True}, "answers='reference' replaces"),
             ({"seed": -1}, "seed -1 is negative"),
-            (
-                {"probe_format": "coco", "probes": Path("p")},
-                "probe_format 'coco' is not one of",
-            ),
             ({"probe_format": "pope"}, "probe_format is about a probe file: name it with"),
             (
                 {"image_folder": Path("x")},

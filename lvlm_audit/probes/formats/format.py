@@ -15,10 +15,13 @@ class ProbeFormat:
 
     Attributes:
         name: what `--lvlm-probe-format` and `read_probes(..., format=)` call it.
-        keys: what a file's first object must hold to be of it; a format with more of them goes first.
+        keys: what a file's first object must hold to be of it; a format with more of them goes first. Empty:
+            it has to be named.
         read: the file's questions, one draft each; it raises ProbeError for a record that is not its own.
+        title: what messages call it; empty: its name.
     """
 
     name: str
     keys: frozenset[str]
     read: Callable[[Source], Iterator[Draft]]
+    title: str = ""

@@ -10,7 +10,17 @@ installed package under the entry point group `lvlm_audit.probe_formats`:
 from __future__ import annotations
 
 from lvlm_audit.errors import ProbeError
-from lvlm_audit.probes.formats import amber, chair, hallusion, jsonl, pope
+from lvlm_audit.probes.formats import (
+    amber,
+    chair,
+    conversations,
+    hallusion,
+    jsonl,
+    lmms_eval,
+    messages,
+    pope,
+    questions,
+)
 from lvlm_audit.probes.formats.format import ProbeFormat
 from lvlm_audit.registry import Registry
 
@@ -25,11 +35,22 @@ FORMATS: Registry[ProbeFormat] = Registry(
     GROUP,
     ProbeError,
     (
-        ProbeFormat("pope", pope.KEYS, pope.drafts),
-        ProbeFormat("amber", amber.KEYS, amber.drafts),
-        ProbeFormat("chair", chair.KEYS, chair.drafts),
-        ProbeFormat("hallusion", hallusion.KEYS, hallusion.drafts),
-        ProbeFormat("jsonl", frozenset({"image", "prompt"}), jsonl.drafts),
+        ProbeFormat("pope", pope.KEYS, pope.drafts, "POPE"),
+        ProbeFormat("amber", amber.KEYS, amber.drafts, "AMBER"),
+        ProbeFormat("chair", chair.KEYS, chair.drafts, "CHAIR output"),
+        ProbeFormat("hallusion", hallusion.KEYS, hallusion.drafts, "HallusionBench"),
+        ProbeFormat("messages", messages.KEYS, messages.drafts, "chat messages"),
+        ProbeFormat(
+            "conversations",
+            conversations.KEYS,
+            conversations.drafts,
+            "LLaVA or ShareGPT conversations",
+        ),
+        ProbeFormat("openai-batch", messages.BATCH_KEYS, messages.batch_drafts, "an OpenAI batch"),
+        ProbeFormat("lmms-eval", lmms_eval.KEYS, lmms_eval.drafts, "a sample log of lmms-eval"),
+        # `detect` recognises its files otherwise than by their keys.
+        ProbeFormat("questions", frozenset(), questions.drafts, "a question file (LLaVA-Bench)"),
+        ProbeFormat("jsonl", frozenset({"image", "prompt"}), jsonl.drafts, "our own format"),
     ),
 )
 
