@@ -76,8 +76,7 @@ class Registry(Generic[T]):
         Raises:
             LvlmAuditError: it is none of the kind, or another one has that name.
         """
-        if not isinstance(item, self._kind):
-            raise self._error(self._wrong(item, "what is registered"))
+        self._check(item, "what is registered")
         known = self._ours.get(item.name, self._others.get(item.name))
         origin = _Origin.of_caller()
         if known is None or origin.again(self._origins.get(item.name)):
@@ -145,11 +144,17 @@ class Registry(Generic[T]):
                 f"the {self.what} {where} cannot be loaded: {type(error).__name__}: {error}. Mend or "
                 f"remove it."
             ) from error
-        if not isinstance(item, self._kind):
-            raise self._error(self._wrong(item, where))
+        self._check(item, where)
         return item
 
-    def _wrong(self, item: object, where: str) -> str:
-        return (
-            f"{where} is a {type(item).__name__}, not a {self._kind.__name__}. Mend or remove it."
-        )
+    def _check(self, item: object, where: str) -> None:
+        kind = self._kind.__name__
+        # A class has all that its instances have, as far as a protocol can see.
+        if isinstance(item, type) or not isinstance(item, self._kind):
+            found = f"the class {item.__name__}" if isinstance(item, type) else type(item).__name__
+            raise self._error(f"{where} is {found}, not a {kind}. Mend or remove it.")
+        name = getattr(item, "name", None)
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise self._error(
+                f"{where} is a {kind} whose name is {name!r}. Give it a name that can be typed."
+            )

@@ -77,8 +77,19 @@ def test_a_file_that_is_run_again_registers_anew(tmp_path: Path) -> None:
 
 
 def test_what_is_no_tool_is_refused() -> None:
-    with pytest.raises(UsageError, match="is a str, not a Tool"):
+    with pytest.raises(UsageError, match="is str, not a Tool"):
         tools().register("axe")  # type: ignore[arg-type]
+
+
+def test_a_class_is_not_taken_for_its_instance() -> None:
+    with pytest.raises(UsageError, match="is the class Tool, not a Tool"):
+        tools().register(Tool)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["", " ", None, 3, "a\x1b[2J"])
+def test_a_name_has_to_be_typed(name: object) -> None:
+    with pytest.raises(UsageError, match="Give it a name that can be typed"):
+        tools().register(Tool(name))  # type: ignore[arg-type]
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:
@@ -110,7 +121,7 @@ def test_packages_are_not_loaded_for_what_ships(package) -> None:
     [
         ("1 / 0", "cannot be loaded: ZeroDivisionError"),
         ("made_up = 1", "cannot be loaded: AttributeError"),
-        ("made = 3", "is a int, not a Tool"),
+        ("made = 3", "is int, not a Tool"),
     ],
 )
 def test_a_broken_package_is_named_every_time(package, source: str, message: str) -> None:

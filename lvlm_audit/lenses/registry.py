@@ -42,7 +42,14 @@ def content_key(name: LensName) -> str:
     Raises:
         UsageError: there is no such lens, or it gives no text.
     """
-    found = LENSES.get(name).fingerprint()
+    lens = LENSES.get(name)
+    try:
+        found = lens.fingerprint()
+    except Exception as error:
+        raise UsageError(
+            f"lens {name!r}: fingerprint() failed: {type(error).__name__}: {error}. Mend the lens, or use "
+            f"another one."
+        ) from error
     if not isinstance(found, str):
         raise UsageError(
             f"lens {name!r}: fingerprint() gave a {type(found).__name__}, which no recording can be kept "

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lvlm_audit.errors import LvlmAuditError, RecordingError
+from lvlm_audit.errors import LvlmAuditError, RecordingError, UsageError
 from lvlm_audit.lenses.normed import NORMED
 from lvlm_audit.lenses.registry import LENSES
 from lvlm_audit.models.anatomy import Anatomy
@@ -99,7 +99,15 @@ class LensReader:
     ) -> None:
         self.name = name
         self._lens = LENSES.get(name)
-        self._lens.check(anatomy)
+        try:
+            self._lens.check(anatomy)
+        except LvlmAuditError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"lens {name!r} could not say whether it fits this model: {type(error).__name__}: {error}. "
+                f"Mend the lens, or use another one."
+            ) from error
         self._paper_index = paper_index
         self.readout = Readout(anatomy)
         self.states = anatomy.states

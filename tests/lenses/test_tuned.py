@@ -231,8 +231,23 @@ def test_what_a_lens_holds_is_what_it_is_keyed_by(package: ModuleType) -> None:
         LENSES.unregister("numbered")
 
 
-def test_what_is_no_lens_is_refused() -> None:
-    with pytest.raises(UsageError, match="is a str, not a Lens"):
+def test_a_lens_that_cannot_answer_is_named(llava: HookedModel, package: ModuleType) -> None:
+    lens = package.fitted("mute", 5)
+    lens.fingerprint = lens.check = lambda *_: 1 / 0
+    register_lens(lens)
+    try:
+        with pytest.raises(UsageError, match=r"'mute': fingerprint\(\) failed: ZeroDivisionError"):
+            content_key("mute")
+        with pytest.raises(UsageError, match="'mute' could not say whether it fits .* ZeroDiv"):
+            record(llava, tiny_models.probes(1), max_new_tokens=1, lens="mute")
+    finally:
+        LENSES.unregister("mute")
+
+
+def test_what_is_no_lens_is_refused(package: ModuleType) -> None:
+    with pytest.raises(UsageError, match="is the class TunedLens, not a Lens"):
+        register_lens(package.TunedLens)
+    with pytest.raises(UsageError, match="is str, not a Lens"):
         register_lens("tuned")  # type: ignore[arg-type]
 
 
