@@ -15,10 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lvlm_audit.document import Audit, PruningPlan
+from lvlm_audit.report import notebook as notebook_view
 from lvlm_audit.report import words
 from lvlm_audit.report.drawing import heat_map, spark
 from lvlm_audit.report.pages import audit as audit_page
-from lvlm_audit.report.pages import notebook as notebook_page
 from lvlm_audit.report.pages import pruning as pruning_page
 from lvlm_audit.report.select import MAX_LISTED
 from lvlm_audit.writing import write_whole
@@ -80,8 +80,8 @@ def notebook(audit: Audit) -> str:
     """An audit as a part of somebody else's page: without script, links and ids."""
     return (
         _environment()
-        .get_template("pages/notebook.html")
-        .render(page=notebook_page.notebook(audit), style=Markup(_scoped(_source("style.css"))))
+        .get_template("notebook.html")
+        .render(page=notebook_view.notebook(audit), style=Markup(_scoped(_source("style.css"))))
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lvlm_audit.document import Audit, Verdict
-from lvlm_audit.report.pages.notebook import MAX_FINDINGS, MAX_PROBES
+from lvlm_audit.report.notebook import MAX_FINDINGS, MAX_PROBES
 from tests.report import attacks, documents
 from tests.report.pages import Page, read
 
