@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from lvlm_audit.models.anatomy import Anatomy
-from lvlm_audit.traces.lens import Lens
+from lvlm_audit.traces.lens import LensReader
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def measure(options: argparse.Namespace) -> dict[str, float | int | str]:
     anatomy = random_anatomy(
         options.blocks, options.width, options.vocabulary, getattr(torch, options.dtype)
     )
-    lens = Lens(anatomy)
+    lens = LensReader(anatomy)
     n, states = options.tokens, anatomy.states
     # A random walk: neighbours agree more and more, as in a model.
     steps = torch.randn(n, states, options.width) * torch.linspace(1.0, 0.4, states)[:, None]

@@ -21,10 +21,11 @@ from typing import Any
 import torch
 
 from benchmarks import seven_b
+from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import load
 from lvlm_audit.models.product import HeadProduct
-from lvlm_audit.probes.bundled import default_probes, demo_probes
+from lvlm_audit.probes.bundled import default_probes
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces.batching import batches
 from lvlm_audit.traces.lens import Lens

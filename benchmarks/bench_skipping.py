@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import torch
 
+from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.interventions.effects import iter_effects, reference
 from lvlm_audit.models.opening import load
-from lvlm_audit.probes.bundled import demo_probes
 from lvlm_audit.traces.recorder import record, replay
 
 

@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lvlm_audit.demo.assemble import PROVENANCE_FILE, demo_folder
-from lvlm_audit.probes.bundled import demo_probes
+from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.probes.saving import save
 
 ROOT = Path(__file__).parent.parent

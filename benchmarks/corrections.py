@@ -18,6 +18,7 @@ from benchmarks.markdown import rendered
 from lvlm_audit import HookedModel, Probe, __version__, find_stages, load, record
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.demo.assemble import demo_folder
+from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.document import CorrectionsReading, Interval, WordShare
 from lvlm_audit.hallucination.corrections import Plain
 from lvlm_audit.interventions.deco import DeCo
@@ -26,7 +27,6 @@ from lvlm_audit.interventions.dola import DoLa
 from lvlm_audit.interventions.redecoding import iter_redecoded
 from lvlm_audit.models.aliases import resolve
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
-from lvlm_audit.probes.bundled import demo_probes
 from lvlm_audit.probes.controlled import text_questions
 from lvlm_audit.probes.fingerprint import fingerprint
 from lvlm_audit.readings.corrections import anew, corrections_reading

@@ -18,10 +18,10 @@ from typing import Any
 
 import lvlm_audit
 from lvlm_audit.demo.assemble import demo_folder
+from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.document import HallucinationReading, Interval, KindScore, SignalScore
 from lvlm_audit.hallucination.labels import CORRECT, HALLUCINATED, label_answers
 from lvlm_audit.models.hooked import HookedModel
-from lvlm_audit.probes.bundled import demo_probes
 from lvlm_audit.readings.hallucination import hallucination_reading
 from lvlm_audit.recordings.answer_pairs import NO_IMAGE_PAIRS
 from lvlm_audit.recordings.answers import ANSWERS

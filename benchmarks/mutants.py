@@ -118,7 +118,7 @@ MUTANTS = (
     ),
     Mutant(
         "right words called prior-driven",
-        "lvlm_audit/hallucination/labels.py",
+        "lvlm_audit/hallucination/labels/labelling.py",
         "if word.truth == HALLUCINATED and blind is not None:",
         "if blind is not None:",
         "tests/hallucination/test_labels.py::"

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from lvlm_audit.hallucination.signals.registry import register as register_signal  # noqa: F401
     from lvlm_audit.hallucination.signals.signal import Signal as Signal
     from lvlm_audit.interventions.named import Skip as Skip
+    from lvlm_audit.lenses.lens import Lens as Lens
+    from lvlm_audit.lenses.registry import register_lens as register_lens
+    from lvlm_audit.lenses.registry import unregister_lens as unregister_lens
     from lvlm_audit.metrics.curves import Metric as Metric
     from lvlm_audit.metrics.curves import grounding as grounding
     from lvlm_audit.metrics.curves import image_advantage as image_advantage
@@ -56,6 +59,8 @@ if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel as HookedModel
     from lvlm_audit.models.opening import hook as hook
     from lvlm_audit.models.opening import load as load
+    from lvlm_audit.probes.formats.format import ProbeFormat as ProbeFormat
+    from lvlm_audit.probes.formats.registry import register_probe_format as register_probe_format
     from lvlm_audit.probes.probe import Probe as Probe
     from lvlm_audit.probes.readers import read_probes as read_probes
     from lvlm_audit.report.html import write as render  # noqa: F401
@@ -91,6 +96,8 @@ _HOMES = {
     "hallucination.signals.evidence": ("TokenEvidence",),
     "hallucination.signals.registry": ("register",),
     "hallucination.signals.signal": ("Signal",),
+    "lenses.lens": ("Lens",),
+    "lenses.registry": ("register_lens", "unregister_lens"),
     "metrics.curves": (
         "Metric",
         "grounding",
@@ -129,6 +136,8 @@ _HOMES = {
     ),
     "models.hooked": ("HookedModel",),
     "models.opening": ("hook", "load"),
+    "probes.formats.format": ("ProbeFormat",),
+    "probes.formats.registry": ("register_probe_format",),
     "probes.probe": ("Probe",),
     "probes.readers": ("read_probes",),
     "report.html": ("write",),

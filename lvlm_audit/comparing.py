@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from lvlm_audit.document import Audit, Comparison, Difference, Finding, Interval
 from lvlm_audit.statistics import cluster_mean
@@ -48,6 +49,15 @@ def _conditions(audit: Audit, baseline: Audit) -> Iterator[tuple[str, str, str]]
     for what, key in (("Longest answer", "max_new_tokens"), ("Weights read as", "dtype")):
         if key in audit.provenance and key in baseline.provenance:
             yield what, str(audit.provenance[key]), str(baseline.provenance[key])
+    if one.lens == other.lens:
+        contents = [str(_lenses(a).get(one.lens, "no content")) for a in (audit, baseline)]
+        yield f"Content of the {one.lens} lens", contents[0][:16], contents[1][:16]
+
+
+def _lenses(audit: Audit) -> Mapping[str, Any]:
+    """Fingerprints of lenses that are more than a name."""
+    found = audit.provenance.get("lenses")
+    return found if isinstance(found, dict) else {}
 
 
 def _difference(now: Finding, then: Finding | None, seed: int) -> Difference:

@@ -155,7 +155,7 @@ def test_demo_reports_what_stands_in_the_way(monkeypatch, capsys):
 
 
 def test_demo_draws_fresh_scenes_without_fetching_anything(tmp_path, monkeypatch, capsys):
-    from lvlm_audit.probes.bundled import demo_probes
+    from lvlm_audit.demo.probes import demo_probes
     from lvlm_audit.probes.readers import read_probes
 
     monkeypatch.setattr("lvlm_audit.demo.assemble.fetch_and_assemble", None)

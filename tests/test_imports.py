@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +90,25 @@ def test_a_name_that_does_not_exist():
     # A home that exists must not be mistaken for a name.
     with pytest.raises(ImportError):
         exec("from lvlm_audit import write")
+
+
+def imported_by(path: Path) -> set[str]:
+    """Modules that a file imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+    return found
+
+
+def test_the_demo_is_imported_only_where_its_model_is_opened_or_asked():
+    package = Path(lvlm_audit.__file__).parent
+    found = {
+        str(path.relative_to(package).as_posix())
+        for path in package.rglob("*.py")
+        if path.relative_to(package).parts[0] != "demo"
+        and any(name.startswith("lvlm_audit.demo.") for name in imported_by(path))
+    }
+    assert found == {"auditing/calibrate.py", "auditing/gather.py", "cli/demo.py"}

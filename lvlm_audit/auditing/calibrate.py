@@ -24,10 +24,10 @@ from lvlm_audit.auditing.gather import (
     without_eyes,
 )
 from lvlm_audit.auditing.plan import plan, with_paper_index
+from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.document import Bound, Calibration, Floor, rounded
 from lvlm_audit.errors import CheckError, UsageError
 from lvlm_audit.notes import distinct
-from lvlm_audit.probes.bundled import demo_probes
 from lvlm_audit.probes.controlled import BY_PROMPT, under_control
 from lvlm_audit.recordings.evidence import Evidence, Recorded
 from lvlm_audit.recordings.job import Progress

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +18,7 @@ from lvlm_audit.engine.local import LocalEngine
 from lvlm_audit.engine.protocol import Engine
 from lvlm_audit.errors import ModelBroken, ProbeError, UsageError
 from lvlm_audit.interventions.named import Skip
+from lvlm_audit.lenses.registry import content_key
 from lvlm_audit.models.aliases import Checkpoint, resolve
 from lvlm_audit.models.formats import takes_images
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
@@ -105,14 +106,18 @@ def choose_probes(settings: Settings, is_demo: bool) -> Probes:
     Raises:
         ProbeError: a probe file that cannot be asked.
     """
-    from lvlm_audit.probes.bundled import default_probes, demo_probes
+    from lvlm_audit.probes.bundled import default_probes
     from lvlm_audit.probes.readers import read_probes
 
     if settings.probes is not None:
         return read_probes(
             settings.probes, format=settings.probe_format, images=settings.image_folder
         )
-    return Probes(demo_probes() if is_demo else default_probes())
+    if not is_demo:
+        return Probes(default_probes())
+    from lvlm_audit.demo.probes import demo_probes
+
+    return Probes(demo_probes())
 
 
 def gather(
@@ -202,6 +207,7 @@ class _Session:
             subject=facts["subject"],
             provenance={
                 **identity,
+                **_contents(lenses),
                 "traces_reused": keeper.reused == len(needs),
                 "recording_seconds": round(sum(r.facts["seconds"] for r in recordings.values()), 2),
             },
@@ -290,10 +296,19 @@ def _named(need: Need, skipped: SkippedBlocks | None = None) -> dict[str, Any]:
     """A need as a part of the store's key. States are what they are before any lens reads them."""
     lens = need.lens if KINDS[need.kind].through_lens else None
     named = {**dataclasses.asdict(need), "lens": lens}
+    if lens is not None and (content := content_key(lens)):
+        # Two tuned lenses may have one name.
+        named["lens_content"] = content
     if skipped is not None:
         named["blocks"] = {image: list(blocks) for image, blocks in skipped.blocks.items()}
         named["reason"] = skipped.reason
     return named
+
+
+def _contents(lenses: Iterable[LensName]) -> dict[str, Any]:
+    """What stands behind lenses that are more than a name."""
+    found = {lens: content for lens in lenses if (content := content_key(lens))}
+    return {"lenses": found} if found else {}
 
 
 def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evidence:

@@ -45,7 +45,7 @@ def _model() -> Path:
 
 
 def _scenes(options: argparse.Namespace) -> Path:
-    from lvlm_audit.probes.bundled import demo_probes
+    from lvlm_audit.demo.probes import demo_probes
     from lvlm_audit.probes.saving import save
 
     for name in ("count", "questions"):

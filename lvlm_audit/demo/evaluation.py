@@ -21,7 +21,7 @@ import numpy as np
 from lvlm_audit.demo.drawing import draw_scene
 from lvlm_audit.demo.questions import QUESTION_KINDS, Question, ask
 from lvlm_audit.demo.scenes import HELD_OUT_SEED, make_scene
-from lvlm_audit.demo.words import said_words, word_hits
+from lvlm_audit.probes.scene_words import ROLE_WORDS, said_words
 
 #: Kinds of question whose answer turns on one word, with that word's role.
 _ONE_WORD: Final[dict[str, str]] = {"color": "color", "count": "count", "yes_no": "verdict"}
@@ -64,6 +64,13 @@ class Score:
             share * (1 - share) / total + z * z / (4 * total * total)
         )
         return Score(right, total, share, max(0.0, centre - spread), min(1.0, centre + spread))
+
+
+def word_hits(question: Question, answer: str, role: str) -> list[bool]:
+    """For each true word of a role, whether the answer says it in the same place."""
+    true = [ROLE_WORDS[role][word.text.lower()] for word in question.words if word.role == role]
+    said = said_words(answer, role)
+    return [place < len(said) and said[place] == word for place, word in enumerate(true)]
 
 
 def generate_answers(

@@ -1,73 +1,60 @@
-"""Fixed sets of drawn pictures with one or more questions each, for audits and for scoring."""
+"""Fixed sets of drawn pictures with one or more questions each: what the demo model is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import io
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL.Image import Image
 
 from lvlm_audit.demo.drawing import draw_scene
 from lvlm_audit.demo.questions import QUESTION_KINDS, Question, ask
 from lvlm_audit.demo.scenes import PROBE_SEED, Scene, make_scene
+from lvlm_audit.probes.probe import ImageSource, Probe
 
 
-@dataclass(frozen=True, slots=True)
-class DemoProbe:
-    """One picture with one question, as plain data.
-
-    Attributes:
-        probe_id: Unique within a set, and the same for the same seed.
-        image: RGB picture of 288 x 288 pixels.
-        prompt: The question alone; the chat template is the processor's business.
-        answer: The true answer, a full sentence.
-        labels: JSON-ready ground truth, see `question_labels`.
-        cluster: The scene's id. Probes with the same cluster share their picture.
-    """
-
-    probe_id: str
-    image: Image.Image
-    prompt: str
-    answer: str
-    labels: dict[str, Any]
-    cluster: str
-
-
-def demo_probes(
-    count: int = 24, seed: int = 0, questions_per_scene: int = 1
-) -> Iterator[DemoProbe]:
-    """Yields a fixed probe set on held-out scenes.
+def demo_probes(count: int = 48, seed: int = 0, *, questions: int = 1) -> list[Probe]:
+    """A fixed probe set on held-out scenes.
 
     The kinds of question cycle (description, colour, count, yes/no), so every kind is asked
-    equally often. The default, 24 scenes with one question each, is the default audit set.
+    equally often. `labels` hold the scene's ground truth (`question_labels`); a cluster is a scene.
 
     Args:
-        count: Number of scenes.
-        seed: Which set. Sets of different seeds share no scene as long as `count` is at most
-            1,000,000; none shares one with training or with the published accuracy figures.
-        questions_per_scene: Number of questions about each scene.
+        count: number of scenes.
+        seed: which set; the same seed gives the same set on every machine. Sets of different seeds
+            share no scene as long as `count` is at most 1,000,000; none shares one with training or
+            with the published accuracy figures.
+        questions: about each scene; with four, one of each kind.
 
-    Yields:
-        `count * questions_per_scene` probes, those of one scene together.
+    Returns:
+        `count * questions` probes, those of a scene together, whose pictures are PNG bytes in memory.
+
+    Raises:
+        ValueError: the count is not positive.
     """
+    if count < 1:
+        raise ValueError(f"a probe set has at least one probe, not {count}")
     first = PROBE_SEED + seed * 1_000_000
+    probes = []
     for index in range(count):
         scene = make_scene(first + index)
-        image = draw_scene(scene)
+        image = ImageSource(name=f"{scene.scene_id}.png", data=_png(draw_scene(scene)))
         rng = np.random.Generator(np.random.PCG64([scene.seed, 2]))
-        for turn in range(questions_per_scene):
+        for turn in range(questions):
             kind = QUESTION_KINDS[(index + turn) % len(QUESTION_KINDS)]
             question = ask(scene, kind, rng)
-            yield DemoProbe(
-                probe_id=f"{scene.scene_id}-{kind}-{turn}",
-                image=image,
-                prompt=question.text,
-                answer=question.answer,
-                labels=question_labels(scene, question),
-                cluster=scene.scene_id,
+            probes.append(
+                Probe(
+                    id=f"{scene.scene_id}-{kind}-{turn}",
+                    prompt=question.text,
+                    image=image,
+                    cluster=scene.scene_id,
+                    answer=question.answer,
+                    labels=question_labels(scene, question),
+                )
             )
+    return probes
 
 
 def question_labels(scene: Scene, question: Question) -> dict[str, Any]:
@@ -92,3 +79,9 @@ def question_labels(scene: Scene, question: Question) -> dict[str, Any]:
             for w in question.words
         ],
     }
+
+
+def _png(image: Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()

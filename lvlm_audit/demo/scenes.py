@@ -13,18 +13,20 @@ from typing import Final
 
 import numpy as np
 
+from lvlm_audit.probes.scene_words import OBJECTS
+
 RGB = tuple[int, int, int]
 
 #: Kind -> (plural, colours that language expects of it).
 KINDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "banana": ("bananas", ("yellow",)),
-    "tomato": ("tomatoes", ("red",)),
-    "leaf": ("leaves", ("green",)),
-    "sun": ("suns", ("yellow", "orange")),
-    "cloud": ("clouds", ("white",)),
-    "snowman": ("snowmen", ("white",)),
-    "crow": ("crows", ("black",)),
-    "heart": ("hearts", ("red", "pink")),
+    "banana": (OBJECTS["banana"], ("yellow",)),
+    "tomato": (OBJECTS["tomato"], ("red",)),
+    "leaf": (OBJECTS["leaf"], ("green",)),
+    "sun": (OBJECTS["sun"], ("yellow", "orange")),
+    "cloud": (OBJECTS["cloud"], ("white",)),
+    "snowman": (OBJECTS["snowman"], ("white",)),
+    "crow": (OBJECTS["crow"], ("black",)),
+    "heart": (OBJECTS["heart"], ("red", "pink")),
 }
 
 #: Colour name -> its centre in sRGB, 0..255. Objects take any but gray, backgrounds any.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import typing
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from lvlm_audit.document.uses import Uses
 from lvlm_audit.errors import DocumentError
 from lvlm_audit.notes import Note
 from lvlm_audit.settings.spelling import spelled
+from lvlm_audit.short_repr import short_repr
 
 SCHEMA = "lvlm_audit/audit"
 SCHEMA_VERSION = 1
@@ -64,7 +66,7 @@ class Subject:
     """What the control does, and what a reader should expect of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Audit(Saved):
     """The whole record. `verdict` is "pass" only if no error-severity finding failed or stayed open."""
 
@@ -97,6 +99,47 @@ class Audit(Saved):
     """What of the user's input was left out, or used otherwise than it was given."""
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
+
+    def __repr__(self) -> str:
+        verdicts = Counter(str(finding.verdict) for finding in self.findings)
+        return short_repr(
+            self,
+            verdict=str(self.verdict),
+            model=self.subject.model,
+            findings=", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
+            probes=len(self.probes),
+            lens=self.subject.lens,
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: verdict, stages, findings, worst probes."""
+        from lvlm_audit.report.html import notebook
+
+        return notebook(self)
+
+    def findings_frame(self, *, by_image: bool = False) -> Any:
+        """The findings as a pandas DataFrame: one row each, or one for each of its images.
+
+        Columns: `lvlm_audit.frames.findings`. It has `to_parquet(path)`, as every DataFrame.
+
+        Raises:
+            UsageError: pandas is not installed; it comes with `lvlm-audit[frames]`.
+        """
+        from lvlm_audit.frames.findings import findings_frame
+
+        return findings_frame(self, by_image=by_image)
+
+    def tokens_frame(self) -> Any:
+        """Every number of every token as a pandas DataFrame: probe, token, state, metric, value, unit.
+
+        Further columns: `lvlm_audit.frames.tokens`. It has `to_parquet(path)`, as every DataFrame.
+
+        Raises:
+            UsageError: pandas is not installed; it comes with `lvlm-audit[frames]`.
+        """
+        from lvlm_audit.frames.tokens import tokens_frame
+
+        return tokens_frame(self)
 
     @classmethod
     def from_json(cls, text: str, *, name: str = "document") -> Audit:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from lvlm_audit.short_repr import ShortRepr
 
-@dataclass(frozen=True, slots=True)
-class TokenReading:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenReading(ShortRepr):
     """One generated token, layer by layer."""
 
     text: str
@@ -46,8 +48,8 @@ class TokenReading:
     """[S] JSD between its own image and no image, bits; None where not recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeReading:
+@dataclass(frozen=True, slots=True, repr=False)
+class ProbeReading(ShortRepr):
     """One probe: what was asked, what was answered, and how the answer formed."""
 
     id: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lvlm_audit.document.findings import Interval
+from lvlm_audit.short_repr import ShortRepr
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,8 @@ class StageReading:
     """What the lens does to the last transition, in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class LayerSummary:
+@dataclass(frozen=True, slots=True, repr=False)
+class LayerSummary(ShortRepr):
     """One curve over states or transitions, summarised over images (mean over tokens per image)."""
 
     name: str

@@ -50,6 +50,11 @@ class Readout:
         return int(self._product.weight.shape[0])
 
     @property
+    def width(self) -> int:
+        """d, of what the head reads."""
+        return int(self._product.weight.shape[1])
+
+    @property
     def device(self) -> torch.device:
         """Where the head lies."""
         return self._product.weight.device

@@ -45,7 +45,7 @@ class ReferenceSpan:
 
 @dataclass(frozen=True, slots=True)
 class RoleWord:
-    """A word of a true answer about a drawn scene (`lvlm_audit.demo.questions`)."""
+    """A word of a true answer about a drawn scene (`lvlm_audit.probes.scene_words`)."""
 
     text: str
     role: str

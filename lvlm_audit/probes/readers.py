@@ -15,7 +15,8 @@ from lvlm_audit.errors import ProbeError
 from lvlm_audit.notes import distinct
 from lvlm_audit.probes.drafts import Draft, finish
 from lvlm_audit.probes.formats import folder
-from lvlm_audit.probes.formats.detect import READERS, detect
+from lvlm_audit.probes.formats.detect import detect
+from lvlm_audit.probes.formats.registry import AUTO, FORMATS, format_names
 from lvlm_audit.probes.probe import Probes
 from lvlm_audit.probes.source import Source
 from lvlm_audit.settings.spelling import spelled
@@ -25,7 +26,7 @@ def read_probes(
     path: str | Path,
     *,
     prompt: str | None = None,
-    format: str = "auto",
+    format: str = AUTO,
     images: str | Path | None = None,
 ) -> Probes:
     """Reads a probe set from a folder of images, from a `.jsonl` file or from a benchmark's file.
@@ -57,8 +58,8 @@ def read_probes(
         path: the folder or the file.
         prompt: one question for all images of a folder (default: "Describe the image."), or for
             the JSONL lines that have none.
-        format: of a file: one of `formats.detect.READERS` ("jsonl" is our own); "auto" tells by the keys
-            of its first record.
+        format: of a file: one of `formats.registry.FORMATS` ("jsonl" is our own), to which packages may add
+            theirs; "auto" tells by the keys of its first record.
         images: the folder that a file's image paths are relative to; None: the file's own.
 
     Returns:
@@ -70,14 +71,14 @@ def read_probes(
     """
     if prompt is not None and not prompt.strip():
         raise ProbeError(f"the prompt {prompt!r} is blank. Give a question, or leave it out.")
-    if format not in ("auto", *READERS):
+    if format != AUTO and format not in FORMATS:
         raise ProbeError(
-            f"{spelled('probe_format')} {format!r} is not one of {', '.join(('auto', *READERS))}."
+            f"{spelled('probe_format')} {format!r} is not one of {', '.join(format_names())}."
         )
     source = Source(Path(path), prompt, None if images is None else Path(images))
     if os.path.isdir(path):
-        if format != "auto" or images is not None:
-            given = f"the format {format!r}" if format != "auto" else "an image folder"
+        if format != AUTO or images is not None:
+            given = f"the format {format!r}" if format != AUTO else "an image folder"
             raise ProbeError(
                 f"{source.where} is a folder of images, which has no probe file, so {given} means nothing "
                 f"here. Name the file, or leave that out."
@@ -95,15 +96,16 @@ def read_probes(
             f"no images at {str(source.images)!r}: there is no such folder. Check {spelled('image_folder')}, "
             f"or read_probes(..., images=...)."
         )
-    name = detect(source) if format == "auto" else format
+    chosen = FORMATS.get(detect(source) if format == AUTO else format)
     try:
-        return _read(source, READERS[name].drafts)
+        return _read(source, chosen.read)
     except ProbeError as error:
-        if name == "jsonl":
+        if chosen.name == "jsonl":
             raise
-        told = "was read" if format != "auto" else "was recognised"
+        told = "was read" if format != AUTO else "was recognised"
         raise ProbeError(
-            f"{error} The file {told} as {READERS[name].title} ({spelled('probe_format', name)})."
+            f"{error} The file {told} as {chosen.title or chosen.name} "
+            f"({spelled('probe_format', chosen.name)})."
         ) from error
 
 

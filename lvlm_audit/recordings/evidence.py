@@ -13,6 +13,7 @@ from lvlm_audit.recordings.effects import EFFECTS
 from lvlm_audit.recordings.kind import Kind
 from lvlm_audit.recordings.registry import KINDS
 from lvlm_audit.settings.reading import LensName
+from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.trace import Trace
 
@@ -20,8 +21,8 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Recorded(Generic[T_co]):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Recorded(ShortRepr, Generic[T_co]):
     """What was recorded of one kind.
 
     Attributes:
@@ -33,8 +34,8 @@ class Recorded(Generic[T_co]):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Evidence(ShortRepr):
     """Recordings of one set of probes.
 
     Attributes:

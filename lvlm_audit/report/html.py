@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lvlm_audit.document import Audit, PruningPlan
+from lvlm_audit.report import notebook as notebook_view
 from lvlm_audit.report import words
 from lvlm_audit.report.drawing import heat_map, spark
 from lvlm_audit.report.pages import audit as audit_page
@@ -23,6 +24,14 @@ from lvlm_audit.report.select import MAX_LISTED
 from lvlm_audit.writing import write_whole
 
 _TEMPLATES = "templates"
+
+_NOTEBOOK_STYLE = """
+max-width: 860px; padding: 1rem 1.2rem; border: 1px solid var(--rule); border-radius: 6px;
+.title { font-size: 1.25rem; display: flex; flex-wrap: wrap; gap: .3rem .8rem; align-items: center; }
+.worst { font-weight: 650; margin-top: .8rem; }
+.worst-probe { display: grid; grid-template-columns: 76px minmax(0, 1fr); gap: .8rem; margin-top: .5rem; }
+img { max-width: 72px; display: block; }
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,21 @@ def render(document: Audit | PruningPlan) -> str:
         # Markup: these two are the package's own files, and escaping would change what was hashed.
         .render(page=kind.view(document), policy=policy, style=Markup(style), script=Markup(script))
     )
+
+
+def notebook(audit: Audit) -> str:
+    """An audit as a part of somebody else's page: without script, links and ids."""
+    return (
+        _environment()
+        .get_template("notebook.html")
+        .render(page=notebook_view.notebook(audit), style=Markup(_scoped(_source("style.css"))))
+    )
+
+
+def _scoped(style: str) -> str:
+    """The page's style sheet for one element and what is in it."""
+    inside = style.replace(":root {", "& {").replace("\nbody {", "\n& {")
+    return f".lvlm-audit {{ {_NOTEBOOK_STYLE}\n{inside}\n}}"
 
 
 def write(document: Audit | PruningPlan, path: str | Path) -> None:

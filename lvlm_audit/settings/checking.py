@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -45,14 +46,23 @@ def _read(name: str, known: Declared, value: Any) -> Any:
     read = _READERS[known.kind](name, value)
     if known.choices:
         read = known.aliases.get(read, read)
-        if read not in known.choices:
+        if read not in known.choices and read not in (choices := _choices(known)):
             raise UsageError(
-                f"{spelled(name)} {value!r} is not one of {', '.join(known.choices)}."
-                f"{nearest(read, (*known.choices, *known.aliases))}"
+                f"{spelled(name)} {value!r} is not one of {', '.join(choices)}."
+                f"{nearest(read, (*choices, *known.aliases))}"
             )
     if known.least is not None and read < known.least:
         raise UsageError(f"{spelled(name)} {value} {known.too_small}; give {known.least} or more.")
     return read
+
+
+def _choices(known: Declared) -> tuple[str, ...]:
+    """Ours, and what others registered."""
+    if not known.registry:
+        return known.choices
+    module, _, name = known.registry.partition(":")
+    registered = getattr(importlib.import_module(module), name).names()
+    return tuple(dict.fromkeys((*known.choices, *registered)))
 
 
 def _text(name: str, value: Any) -> str:

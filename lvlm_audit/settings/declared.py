@@ -21,12 +21,24 @@ class Declared:
         default: None: nothing was chosen.
         metavar: what a value is called in help and tables.
         choices: the values that there are; empty: any.
+        registry: where others' choices are registered, as "module:object" (a `lvlm_audit.registry.Registry`);
+            looked up when a value is none of ours, so that this room imports nothing. Empty: there are none.
         least: the least number.
         too_small: what is wrong with a smaller one.
         aliases: other words for a choice.
     """
 
-    __slots__ = ("aliases", "choices", "default", "help", "kind", "least", "metavar", "too_small")
+    __slots__ = (
+        "aliases",
+        "choices",
+        "default",
+        "help",
+        "kind",
+        "least",
+        "metavar",
+        "registry",
+        "too_small",
+    )
 
     def __init__(
         self,
@@ -36,6 +48,7 @@ class Declared:
         default: object = None,
         metavar: str = "",
         choices: Sequence[str] = (),
+        registry: str = "",
         least: int | None = None,
         too_small: str = "",
         aliases: Mapping[str, str] | None = None,
@@ -45,6 +58,7 @@ class Declared:
         self.default = default
         self.metavar = metavar
         self.choices = tuple(choices)
+        self.registry = registry
         self.least = least
         self.too_small = too_small
         self.aliases = aliases or {}
@@ -52,7 +66,8 @@ class Declared:
     @property
     def values(self) -> str:
         """What may be given, as help and tables write it."""
-        return "{" + ",".join(self.choices) + "}" if self.choices else self.metavar
+        known = (*self.choices, "...") if self.registry else self.choices
+        return "{" + ",".join(known) + "}" if known else self.metavar
 
 
 AUDIT: Mapping[str, Declared] = {
@@ -86,8 +101,10 @@ AUDIT: Mapping[str, Declared] = {
     "revision": Declared("text", "branch, tag or commit of a hub model", metavar="REVISION"),
     "lens": Declared(
         "text",
-        "final norm before the head at every state (normed), or the paper's raw reading (raw)",
+        "final norm before the head at every state (normed), the paper's raw reading (raw), or a lens that "
+        "a package or a conftest.py registers",
         choices=("normed", "raw"),
+        registry="lvlm_audit.lenses.registry:LENSES",
         default="normed",
     ),
     "divergence": Declared(

@@ -15,8 +15,9 @@ from lvlm_audit.settings.checking import checked, default
 from lvlm_audit.settings.declared import AUDIT
 from lvlm_audit.settings.spelling import spelled
 
-LensName = Literal["normed", "raw"]
-LENSES: tuple[LensName, ...] = get_args(LensName)
+LensName = str
+"""Of a lens in `lvlm_audit.lenses.registry`; `normed` and `raw` ship."""
+
 DivergenceName = Literal["jsd", "paper_index"]
 DIVERGENCES: tuple[DivergenceName, ...] = get_args(DivergenceName)
 ScalingName = Literal["none", "paper"]
@@ -31,7 +32,7 @@ class Mode:
     """How states are read and shown.
 
     Attributes:
-        lens: `normed`, or `raw` (the final norm at state L alone).
+        lens: `normed`, `raw` (the final norm at state L alone), or another registered one.
         divergence: `jsd` in bits, or `paper_index` in its own unit.
         scaling: `none`, or `paper`: heat maps with each transition by its own maximum over tokens.
 

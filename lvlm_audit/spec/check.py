@@ -11,8 +11,9 @@ from typing import Any, Literal, get_args
 from lvlm_audit.document import Severity, Stage
 from lvlm_audit.errors import CheckError
 from lvlm_audit.interventions.named import Skip
+from lvlm_audit.lenses.registry import LENSES
 from lvlm_audit.metrics.curves import Metric
-from lvlm_audit.settings.reading import LENSES, LensName
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.spec.properties import Property
 from lvlm_audit.statistics import Side
 
@@ -144,7 +145,7 @@ class Check:
             ("holds_for", self.holds_for.of, get_args(Unit)),
             ("tokens", self.tokens, get_args(Tokens)),
             ("against", self.against, (*get_args(Against), None)),
-            ("lens", self.lens, (*LENSES, None)),
+            ("lens", self.lens, (*LENSES.names(), None)),
         ):
             if value not in known:
                 words = ", ".join(map(repr, known))

@@ -18,7 +18,7 @@ from lvlm_audit.models.readout import Readout
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.batching import ONE_PROBES_FAULT
-from lvlm_audit.traces.lens import Lens, Reading
+from lvlm_audit.traces.lens import LensReader, Reading
 from lvlm_audit.traces.texts import Texts
 from lvlm_audit.traces.trace import Asked, Trace
 
@@ -36,7 +36,7 @@ class _Rows:
 class Session:
     """One batch on its way from states to traces."""
 
-    def __init__(self, lens: Lens, size: int, keep_features: bool) -> None:
+    def __init__(self, lens: LensReader, size: int, keep_features: bool) -> None:
         self._lens = lens
         self._keep_features = keep_features
         self._waiting = _Rows()

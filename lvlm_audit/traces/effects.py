@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
 from lvlm_audit.settings.spelling import spelled
+from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.trace import ELIGIBLE, Asked, FloatArray, IntArray, TokenClass
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EffectTrace:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class EffectTrace(ShortRepr):
     """One answer of the whole model, read again under an intervention. All at state L, where both are
     the models' own distributions.
 

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
 from lvlm_audit.settings.spelling import spelled
+from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.trace import ELIGIBLE, Asked, IntArray, TokenClass
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FeatureTrace:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FeatureTrace(ShortRepr):
     """The states with which one model predicted some tokens of one answer. No lens is involved.
 
     Raises:
@@ -71,8 +72,8 @@ class FeatureTrace:
         return np.array([c in ELIGIBLE for c in self.token_classes], dtype=bool)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FeatureMap:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FeatureMap(ShortRepr):
     """Two-dimensional pictures of the states of some tokens, or of images at one step.
 
     Raises:

@@ -27,7 +27,7 @@ from lvlm_audit.traces.assembly import remembered
 from lvlm_audit.traces.batching import Failures, each_batch, whole
 from lvlm_audit.traces.generation import read_prompt
 from lvlm_audit.traces.image_words import ImageWords
-from lvlm_audit.traces.lens import CHUNK_BYTES, Lens
+from lvlm_audit.traces.lens import CHUNK_BYTES, LensReader
 from lvlm_audit.traces.paired import zip_equal
 from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
 
@@ -85,7 +85,7 @@ def iter_image_words(
         UsageError: the sequences differ in length, or batch_size is below 1.
     """
     asked = zip_equal(probes, answers)
-    reader = _Reader(Lens(model.anatomy, lens))
+    reader = _Reader(LensReader(model.anatomy, lens))
     failures: Failures = []
     tokens = 0
 
@@ -162,7 +162,7 @@ class _Best:
 class _Reader:
     """Reads rows of one state; the chunk's logits lie in one memory."""
 
-    def __init__(self, lens: Lens) -> None:
+    def __init__(self, lens: LensReader) -> None:
         self._lens = lens
         self._rows = max(1, CHUNK_BYTES // (4 * lens.readout.vocabulary))
 

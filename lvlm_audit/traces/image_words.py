@@ -8,15 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
-from lvlm_audit.settings.reading import LENSES, LensName
+from lvlm_audit.lenses.registry import LENSES
+from lvlm_audit.settings.reading import LensName
+from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.trace import Asked, FloatArray, IntArray
 from lvlm_audit.traces.validation import check_shapes, check_values
 
 _SHAPES = {"token_ids": ("T",), "confidence": ("T", "S"), "position": ("T", "S")}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageWords:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ImageWords(ShortRepr):
     """How confidently the image's positions of the prompt say each token of one answer.
 
     Jiang et al. 2024 (vl-interp, arXiv 2410.02762): internal confidence.
@@ -39,7 +41,7 @@ class ImageWords:
     def __post_init__(self) -> None:
         where = f"image words of probe {self.asked.id!r}"
         if self.lens not in LENSES:
-            raise TraceError(f"{where}: lens {self.lens!r} is not one of {', '.join(LENSES)}.")
+            raise TraceError(f"{where}: lens {LENSES.unknown(self.lens)}")
         arrays = {name: getattr(self, name) for name in _SHAPES}
         check_shapes(where, arrays, _SHAPES, {})
         for name in ("confidence", "position"):

@@ -1,4 +1,4 @@
-"""The lens: what the model would say if it stopped at state j, reduced to the numbers of a Trace.
+"""Reading through a lens: what the model would say if it stopped at state j, reduced to the numbers of a Trace.
 
 Logits of every token and every state are far too many to keep: 48 tokens of a 30-block model with
 49,152 words are 290 MB. So tokens are read in chunks: one large product, then every number that a
@@ -17,10 +17,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lvlm_audit.errors import UsageError
+from lvlm_audit.errors import LvlmAuditError, RecordingError, UsageError
+from lvlm_audit.lenses.normed import NORMED
+from lvlm_audit.lenses.registry import LENSES
 from lvlm_audit.models.anatomy import Anatomy
 from lvlm_audit.models.readout import Readout
-from lvlm_audit.settings.reading import LENSES, LensName
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.divergence import LN2, jensen_shannon
 from lvlm_audit.traces.paper_index import paper_index
 from lvlm_audit.traces.reduction import Workbench, reduce_token
@@ -73,18 +75,18 @@ class Reading:
         return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
-class Lens:
-    """Reads states of one model.
+class LensReader:
+    """Reads states of one model through a lens.
 
     Args:
         anatomy: the model's norm, head and what follows the head.
-        name: `normed` norms every state; `raw` applies the head to states 0..L-1 as they are and
-            norms state L alone, as the paper's published code does.
+        name: of the lens (`lvlm_audit.lenses`); state L is read by the model's own norm and head
+            through each.
         paper_index: also compute the published code's divergence (`traces.paper_index`).
         chunk_bytes: bound on a chunk's logits.
 
     Raises:
-        UsageError: no lens of that name.
+        UsageError: no lens of that name, or it does not fit the model.
     """
 
     def __init__(
@@ -95,14 +97,17 @@ class Lens:
         paper_index: bool = False,
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
-        if name not in LENSES:
-            raise UsageError(f"there is no lens {name!r}; choose one of {', '.join(LENSES)}.")
-        if name == "raw" and anatomy.state_width not in (0, anatomy.width):
-            raise UsageError(
-                f"the raw lens reads states without what precedes the head, but this model's states are "
-                f"{anatomy.state_width} wide and its head reads {anatomy.width}. Use the normed lens."
-            )
         self.name = name
+        self._lens = LENSES.get(name)
+        try:
+            self._lens.check(anatomy)
+        except LvlmAuditError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"lens {name!r} could not say whether it fits this model: {type(error).__name__}: {error}. "
+                f"Mend the lens, or use another one."
+            ) from error
         self._paper_index = paper_index
         self.readout = Readout(anatomy)
         self.states = anatomy.states
@@ -114,11 +119,39 @@ class Lens:
         self._bench: Workbench | None = None
 
     def prepared(self, states: Tensor) -> Tensor:
-        """States [n, S, d] as the head gets them: float32, state L (and for `normed` all) normed."""
-        if self.name == "normed":
+        """States [n, k, D], the last ones up to L, as the head gets them: float32 [n, k, d]."""
+        if self._lens is NORMED:
+            # It does with every state what the model does with the last: one pass for all.
             return self.readout.normed(states)
-        rows = states.to(self.readout.device, torch.float32, copy=True)
-        rows[:, -1] = self.readout.normed(states[:, -1])
+        last = self.readout.normed(states[:, -1])
+        rows = last.new_empty(*states.shape[:2], last.shape[-1])
+        rows[:, -1] = last
+        if states.shape[1] > 1:
+            rows[:, :-1] = self._before(states[:, :-1], self.states - states.shape[1])
+        return rows
+
+    def _before(self, states: Tensor, first: int) -> Tensor:
+        """The lens's rows of states before the last, held to what it promises."""
+        try:
+            rows = self._lens.rows(states, first, self.readout)
+        except LvlmAuditError:
+            raise
+        except Exception as error:
+            raise RecordingError(
+                f"lens {self.name!r} failed at states {first} to {first + states.shape[1] - 1}: "
+                f"{type(error).__name__}: {error}. Mend the lens, or use another one."
+            ) from error
+        wanted = (*states.shape[:2], self.readout.width)
+        if not isinstance(rows, Tensor) or rows.shape != wanted or not rows.is_floating_point():
+            made = (
+                f"{rows.dtype} {tuple(rows.shape)}"
+                if isinstance(rows, Tensor)
+                else repr(type(rows))
+            )
+            raise RecordingError(
+                f"lens {self.name!r} gave {made} where the head reads floats of shape {wanted}. Mend the "
+                f"lens, or use another one."
+            )
         return rows
 
     def logits(self, states: Tensor) -> Tensor:
@@ -128,10 +161,11 @@ class Lens:
 
     def logits_at(self, rows: Tensor, state: int) -> Tensor:
         """Float32 logits [n, V] of rows [n, d] that are all at one state; the next call overwrites them."""
-        if self.name == "normed" or state == self.states - 1:
+        if self._lens is NORMED or state == self.states - 1:
             ready = self.readout.normed(rows)
         else:
-            ready = rows.to(self.readout.device, torch.float32)
+            ready = self._before(rows.unsqueeze(1), state).squeeze(1)
+            ready = ready.to(self.readout.device, torch.float32)
         return self.readout.logits(ready, self._room(len(rows)))
 
     @torch.inference_mode()

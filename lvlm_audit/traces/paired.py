@@ -20,7 +20,7 @@ from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.alignment import aligned, answer_ids
 from lvlm_audit.traces.assembly import remembered
 from lvlm_audit.traces.batching import Failures, batches, each_batch, whole
-from lvlm_audit.traces.lens import Lens
+from lvlm_audit.traces.lens import LensReader
 from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
 from lvlm_audit.traces.replaying import forced_states
 from lvlm_audit.traces.texts import Texts
@@ -146,7 +146,7 @@ def iter_conditions(
         for images in conditions.values()
     ]
     zip_equal(texts, probes)
-    reader = Lens(model.anatomy, lens)
+    reader = LensReader(model.anatomy, lens)
     read = slice(-1, None) if last_state_only else slice(None)
     words = Texts(model)
     failures: Failures = []

@@ -20,7 +20,7 @@ from lvlm_audit.traces.alignment import aligned, answer_ids, reference_ids
 from lvlm_audit.traces.assembly import Session
 from lvlm_audit.traces.batching import Failures, at_least_one, each_batch, whole
 from lvlm_audit.traces.generation import generate
-from lvlm_audit.traces.lens import Lens
+from lvlm_audit.traces.lens import LensReader
 from lvlm_audit.traces.replaying import forced_states
 from lvlm_audit.traces.texts import Texts
 from lvlm_audit.traces.trace import Trace
@@ -95,7 +95,7 @@ def iter_record(
         ProbesFailed: at the end, as `record`; `error.traces` is empty, the traces were handed on.
     """
     at_least_one("max_new_tokens", max_new_tokens)
-    reader = Lens(model.anatomy, lens, paper_index=paper_index)
+    reader = LensReader(model.anatomy, lens, paper_index=paper_index)
     texts = Texts(model)
     progress = _Progress(len(probes), on_progress)
 
@@ -187,7 +187,7 @@ def iter_replay(
     """
     if answers is not None and len(probes) != len(answers):
         raise UsageError(f"{len(answers)} answers were given for {len(probes)} probes.")
-    reader = Lens(model.anatomy, lens, paper_index=paper_index)
+    reader = LensReader(model.anatomy, lens, paper_index=paper_index)
     texts = Texts(model)
     progress = _Progress(len(probes), on_progress)
     failures: Failures = []

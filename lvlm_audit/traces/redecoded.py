@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lvlm_audit.errors import TraceError
+from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.trace import Asked, IntArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Redecoded:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Redecoded(ShortRepr):
     """One greedy answer under an intervention, to be held against the plain greedy one.
 
     Raises:

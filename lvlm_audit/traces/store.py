@@ -23,6 +23,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save_file
 
 from lvlm_audit.errors import DamagedRecording, TraceError
+from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.image_words import ImageWords
@@ -53,8 +54,8 @@ _ARRAY_FIELDS: dict[type[Item], tuple[str, ...]] = {
 _KINDS = {cls.__name__: cls for cls in _ARRAY_FIELDS}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Recording:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Recording(ShortRepr):
     """Traces of one kind, and what is known about how they were made.
 
     Attributes:

@@ -15,14 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.errors import TraceError
-from lvlm_audit.settings.reading import LENSES, DivergenceName, LensName
+from lvlm_audit.lenses.registry import LENSES
+from lvlm_audit.settings.reading import DivergenceName, LensName
 from lvlm_audit.settings.spelling import spelled
+from lvlm_audit.short_repr import ShortRepr
+from lvlm_audit.traces import verbs
 from lvlm_audit.traces.validation import (
     check_candidates,
     check_shapes,
     check_sums,
     check_values,
 )
+from lvlm_audit.traces.verbs import Candidate
 
 SCHEMA_VERSION = 1
 
@@ -70,8 +74,8 @@ class Asked:
     """Those of them that hold image features; None: not known, or the model names no token for them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trace:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Trace(ShortRepr):
     """One answer of one model to one probe, read through the lens at every state.
 
     State j is the residual stream at the position that predicts the token; p_j is the softmax of the
@@ -178,6 +182,68 @@ class Trace:
         by_class = np.array([c is TokenClass.CONTENT for c in self.token_classes], dtype=bool)
         return by_class & self.eligible
 
+    def top(self, state: int = -1, k: int | None = None) -> list[list[Candidate]]:
+        """The most probable tokens of one state, best first, for every generated token.
+
+        Args:
+            state: 0 (embedding) to L (output); negative ones count from the end.
+            k: how many; None: as many as were kept.
+
+        Returns:
+            T lists of k candidates, each with `text`, `id` and `probability`.
+
+        Raises:
+            TraceError: no such state, or more tokens than were kept.
+
+        Example:
+            >>> [(c.text, c.probability) for c in trace.top(state=12, k=2)[0]]
+            [(' blue', 0.75), (' noise', 0.25)]
+        """
+        return verbs.top(self, state, k)
+
+    def curve(self, name: str = "probability") -> npt.NDArray[np.floating[Any]]:
+        """One curve of every generated token, by the name of its field.
+
+        Args:
+            name: "probability", "rank", "entropy", "kl_to_final", "jsd_to_final", "nucleus_mass" or
+                "distractor", which are [T, S]; "divergence" or "paper_index", which are [T, L].
+
+        Returns:
+            The trace's own array; copy it before you change it.
+
+        Raises:
+            TraceError: no curve of that name, or it was not recorded.
+
+        Example:
+            >>> trace.curve("probability").shape
+            (4, 13)
+            >>> float(trace.curve("probability")[0, -1])
+            0.75
+        """
+        return verbs.curve(self, name)
+
+    def plot(self, name: str = "probability", *, axes: Any = None) -> Any:
+        """Draws one curve of every token, a row each, over the states.
+
+        Args:
+            name: as in `curve`.
+            axes: matplotlib's, to draw on; None: new ones.
+
+        Returns:
+            The axes, for a title or for saving: `trace.plot().figure.savefig("trace.png")`.
+
+        Raises:
+            TraceError: as `curve`.
+            UsageError: matplotlib is not installed.
+
+        Example:
+            >>> trace.plot("entropy").get_xlabel()
+            'state (0 = embedding)'
+        """
+        from lvlm_audit.traces.plotting import plot
+
+        return plot(self, name, axes)
+
     def exclusions(self) -> dict[str, int]:
         """Why tokens are not eligible: reason -> count."""
         reasons: dict[str, int] = {}
@@ -195,8 +261,8 @@ NO_IMAGE = "no image"
 """Conditions of the second run of a pair."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PairedTrace:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class PairedTrace(ShortRepr):
     """The same text replayed twice under two conditions, reduced together.
 
     Raises:
@@ -262,6 +328,9 @@ def array_fields(cls: type[Trace] | type[PairedTrace]) -> tuple[str, ...]:
 
 def _validate(trace: Trace | PairedTrace) -> None:
     where = f"trace of probe {trace.asked.id!r}"
+    if not LENSES.ships(trace.lens):
+        # What is wrong may be the lens's doing.
+        where += f" through lens {trace.lens!r}"
     if len(trace.token_texts) == 0:
         raise TraceError(
             f"{where}: the answer has no tokens. Raise max_new_tokens or drop the probe."
@@ -271,7 +340,7 @@ def _validate(trace: Trace | PairedTrace) -> None:
             f"{where}: {len(trace.token_classes)} token_classes for {len(trace.token_texts)} token_texts."
         )
     if trace.lens not in LENSES:
-        raise TraceError(f"{where}: lens {trace.lens!r} is not one of {', '.join(LENSES)}.")
+        raise TraceError(f"{where}: lens {LENSES.unknown(trace.lens)}")
     shapes = _SHAPES[type(trace)]
     arrays = {name: getattr(trace, name) for name in shapes if getattr(trace, name) is not None}
     check_shapes(where, arrays, shapes, {"T": len(trace.token_texts), "2": 2})

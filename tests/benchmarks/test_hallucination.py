@@ -114,7 +114,7 @@ def test_kinds_of_question_are_read_by_themselves() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_scenes_are_crowded_and_of_the_kinds_that_are_asked(kind) -> None:
     from benchmarks.hallucination import CROWDED, SEED
-    from lvlm_audit.probes.bundled import demo_probes
+    from lvlm_audit.demo.probes import demo_probes
 
     found = [p for p in demo_probes(48, seed=SEED) if p.labels["kind"] == kind]
     assert any(p.labels["count"] == CROWDED for p in found)

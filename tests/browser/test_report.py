@@ -275,3 +275,35 @@ def test_every_text_has_contrast(dark: bool, tmp_path: Path) -> None:
         page = page.replace(style, changed).replace(*digests)
     seen = visit(page, tmp_path, ask=CONTRAST)
     assert seen.answer == {"dark": dark, "poor": []}
+
+
+@pytest.mark.parametrize(
+    "audit", [documents.compared(), attacks.hostile()], ids=["usual", "hostile"]
+)
+def test_in_a_notebook_it_touches_nothing_around_it(audit: Audit, tmp_path: Path) -> None:
+    """A notebook's page has no policy of ours: what is inert there is inert by escaping alone."""
+    around = "<h1>Somebody's</h1><p class='dim note'>text</p><table><tr><td>1</td></tr></table>"
+    look = """(() => {
+      const seen = (e) => { const s = getComputedStyle(e);
+        return [s.color, s.font, s.margin, s.borderTop, s.display, s.boxSizing].join(); };
+      const of = (root) => [...root.children].filter((e) => !e.matches(".lvlm-audit, script"));
+      const box = document.querySelector(".lvlm-audit");
+      const page = [document.body, ...of(document.body)].map(seen);
+      box?.remove();
+      const alone = [document.body, ...of(document.body)].map(seen);
+      document.body.append(box);
+      return {
+        same: page.join("|") === alone.join("|"),
+        frames: document.querySelectorAll("iframe, object, embed, a, [id], [onclick]").length,
+        verdict: getComputedStyle(box.querySelector(".verdict")).fontWeight,
+        wide: box.scrollWidth <= box.clientWidth,
+        drawn: box.querySelector("svg rect.s-rapid, svg rect.empty").getBoundingClientRect().width > 20,
+      };
+    })()"""
+    page = f"<!DOCTYPE html><title>x</title><body>{around}{audit._repr_html_()}{around}</body>"
+    ask = f"document.body.dataset.answer = JSON.stringify({look});"
+    seen = _open(page.replace("</body>", f"<script>{ask}</script></body>"), tmp_path)
+    assert seen.console == []
+    assert seen.answer == {
+        "same": True, "frames": 0, "verdict": "650", "wide": True, "drawn": True,
+    }  # fmt: skip

@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import binomtest
 
 from lvlm_audit.demo import evaluation
-from lvlm_audit.demo.evaluation import Score, evaluate
+from lvlm_audit.demo.evaluation import Score, evaluate, word_hits
 from lvlm_audit.demo.questions import Question, ask
 from lvlm_audit.demo.scenes import make_scene
-from lvlm_audit.demo.words import said_words, word_hits
+from lvlm_audit.probes.scene_words import said_words
 
 
 def description() -> Question:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.demo.questions import QUESTION_KINDS, ask, color_question
 from lvlm_audit.demo.scenes import HELD_OUT_SEED, KINDS, PROBE_SEED, make_scene
+from lvlm_audit.probes.fingerprint import fingerprint
 
 CASES = given(st.integers(0, 10**9), st.sampled_from(QUESTION_KINDS), st.integers(0, 10**6))
 NUMBERS = ("no", "one", "two", "three")
@@ -106,25 +108,42 @@ def test_unknown_kind_is_refused() -> None:
         ask(make_scene(0), "smell", np.random.default_rng(0))
 
 
-def test_the_default_probe_set_cycles_the_kinds_on_held_out_scenes() -> None:
-    probes = list(demo_probes())
-    assert (
-        len(probes) == len({p.probe_id for p in probes}) == len({p.cluster for p in probes}) == 24
-    )
-    assert [p.labels["kind"] for p in probes] == list(QUESTION_KINDS) * 6
+def test_the_probe_set_is_on_held_out_scenes() -> None:
+    probes = demo_probes()
+    assert len(probes) == len({p.id for p in probes}) == len({p.cluster for p in probes}) == 48
+    assert [p.labels["kind"] for p in probes] == list(QUESTION_KINDS) * 12
     seeds = [int(p.cluster.removeprefix("scene-")) for p in probes]
     assert min(seeds) >= PROBE_SEED > HELD_OUT_SEED
     assert json.loads(json.dumps(probes[0].labels)) == probes[0].labels
-    assert probes[0].image.mode == "RGB"
-    assert probes[0].image.size == (288, 288)
+    picture = probes[0].image.open()
+    assert (picture.mode, picture.size) == ("RGB", (288, 288))
 
 
 def test_probe_sets_repeat_by_seed_and_share_no_scene_across_seeds() -> None:
-    first, again, other = (list(demo_probes(4, seed, 2)) for seed in (1, 1, 2))
-    assert [(p.prompt, p.answer, p.labels) for p in first] == [
-        (p.prompt, p.answer, p.labels) for p in again
-    ]
-    assert first[0].image.tobytes() == again[0].image.tobytes()
+    first, again, other = (demo_probes(4, seed, questions=2) for seed in (1, 1, 2))
+    assert first == again
     assert not {p.cluster for p in first} & {p.cluster for p in other}
     assert len(first) == 8
     assert len({p.cluster for p in first}) == 4
+
+
+def test_demo_set() -> None:
+    probes = demo_probes(8)
+    assert Counter(p.labels["kind"] for p in probes) == dict.fromkeys(QUESTION_KINDS, 2)
+    assert len({p.cluster for p in probes}) == len({p.id for p in probes}) == 8
+    for probe in probes:
+        assert probe.image is not None
+        assert probe.image.open().mode == "RGB"
+        assert probe.answer
+        json.dumps(probe.labels)
+
+
+def test_demo_set_is_fixed_by_its_seed() -> None:
+    assert fingerprint(demo_probes(2)) == fingerprint(demo_probes(2, seed=0))
+    first, other = demo_probes(2), demo_probes(2, seed=1)
+    assert not {p.cluster for p in first} & {p.cluster for p in other}
+
+
+def test_demo_set_is_never_empty() -> None:
+    with pytest.raises(ValueError, match="at least one probe, not 0"):
+        demo_probes(0)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lvlm_audit.demo.evaluation import word_hits
 from lvlm_audit.demo.probes import question_labels
 from lvlm_audit.demo.questions import QUESTION_KINDS, ask
 from lvlm_audit.demo.scenes import make_scene
-from lvlm_audit.demo.words import word_hits
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.hallucination.labels import (
     CORRECT,

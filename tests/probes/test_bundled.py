@@ -9,10 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from lvlm_audit.probes import bundled
-from lvlm_audit.probes.fingerprint import fingerprint
 
 DATA = Path(bundled.__file__).parent / "data"
 KINDS = {"description": 12, "color": 12, "count": 12, "yes_no": 12}
@@ -72,25 +69,3 @@ def test_reading_probes_imports_neither_torch_nor_numpy() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
-
-
-def test_demo_set() -> None:
-    probes = bundled.demo_probes(8)
-    assert Counter(p.labels["kind"] for p in probes) == dict.fromkeys(KINDS, 2)
-    assert len({p.cluster for p in probes}) == len({p.id for p in probes}) == 8
-    for probe in probes:
-        assert probe.image is not None
-        assert probe.image.open().mode == "RGB"
-        assert probe.answer
-        json.dumps(probe.labels)
-
-
-def test_demo_set_is_fixed_by_its_seed() -> None:
-    assert fingerprint(bundled.demo_probes(2)) == fingerprint(bundled.demo_probes(2, seed=0))
-    first, other = bundled.demo_probes(2), bundled.demo_probes(2, seed=1)
-    assert not {p.cluster for p in first} & {p.cluster for p in other}
-
-
-def test_demo_set_is_never_empty() -> None:
-    with pytest.raises(ValueError, match="at least one probe, not 0"):
-        bundled.demo_probes(0)

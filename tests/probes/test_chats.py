@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lvlm_audit.probes.formats.detect import READERS
+from lvlm_audit.probes.formats.registry import FORMATS
 from lvlm_audit.probes.probe import Turn
 from lvlm_audit.probes.readers import read_probes
 from tests.probes.files import as_json, as_lines, pictures, refusal
@@ -123,7 +123,7 @@ class TestMessages:
         message = refusal(as_lines(folder / "m.jsonl", [{"messages": messages}]))
         assert says in message
         assert "m.jsonl', line 1" in message
-        assert "The file was recognised as chat messages (--lvlm-probe-format messages)" in message
+        assert "The file was recognised as chat messages (probe_format='messages')" in message
         assert "Did you mean" not in message
 
     def test_all_problems_are_said_together_with_their_lines(self, folder: Path) -> None:
@@ -311,5 +311,5 @@ def test_files_that_are_no_probe_files_are_named(
 
 def test_every_format_is_documented_with_an_example() -> None:
     page = (Path(__file__).parents[2] / "docs" / "probes.md").read_text("utf-8")
-    for name in READERS:
+    for name in FORMATS.names():
         assert f"`{name}`" in page, name

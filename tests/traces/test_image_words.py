@@ -105,14 +105,14 @@ def test_chunks_change_nothing(llava: HookedModel, monkeypatch: pytest.MonkeyPat
     answers = [[50, 60], [70]]
     whole = record_image_words(llava, probes, answers)
     largest = 0
-    logits = image_word_recorder.Lens.logits_at
+    logits = image_word_recorder.LensReader.logits_at
 
     def watched(lens, rows, state):
         nonlocal largest
         largest = max(largest, len(rows))
         return logits(lens, rows, state)
 
-    monkeypatch.setattr(image_word_recorder.Lens, "logits_at", watched)
+    monkeypatch.setattr(image_word_recorder.LensReader, "logits_at", watched)
     monkeypatch.setattr(image_word_recorder, "CHUNK_BYTES", 4 * llava.vocabulary * 3)
     for one, two in zip(whole, record_image_words(llava, probes, answers), strict=True):
         np.testing.assert_allclose(one.confidence, two.confidence, rtol=1e-5)

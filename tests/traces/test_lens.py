@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lvlm_audit.errors import UsageError
 from lvlm_audit.models.anatomy import Anatomy
 from lvlm_audit.models.readout import Readout
-from lvlm_audit.traces.lens import CHUNK_BYTES, Lens, Reading
+from lvlm_audit.traces.lens import CHUNK_BYTES, LensReader, Reading
 from lvlm_audit.traces.reduction import nucleus, top
 from tests import reference
 
@@ -60,7 +60,7 @@ def read(made: Anatomy, states: Tensor, emitted: Tensor | None = None, **how: An
     """With ids 0, 1, 2 ... emitted and the next id as distractor."""
     n = len(states)
     emitted = torch.arange(n) if emitted is None else emitted
-    return Lens(made, **how).read(states, emitted, emitted + 1)
+    return LensReader(made, **how).read(states, emitted, emitted + 1)
 
 
 def expected(made: Anatomy, states: Tensor, *, raw: bool = False) -> np.ndarray:
@@ -131,7 +131,7 @@ def test_candidates_are_the_leaders_in_order_of_first_lead() -> None:
 
 
 def test_a_token_without_distractor_has_nan() -> None:
-    seen = Lens(anatomy()).read(walk(2), torch.tensor([1, 2]), torch.tensor([-1, 5]))
+    seen = LensReader(anatomy()).read(walk(2), torch.tensor([1, 2]), torch.tensor([-1, 5]))
     assert np.isnan(seen.distractor[0]).all()
     assert np.isfinite(seen.distractor[1]).all()
 
@@ -202,7 +202,7 @@ def test_zeros_of_neighbours_that_the_last_state_does_not_share_are_no_trouble()
     # state, which is normed, gives all of them something.
     made, states = anatomy(), walk(3) * 100
     ids = torch.arange(3)
-    seen = Lens(made, "raw").read(states, ids, ids + 1)
+    seen = LensReader(made, "raw").read(states, ids, ids + 1)
     p = np.exp(expected(made, states, raw=True))
     assert (p[:, 0] == 0).any()
     assert (p[:, -1] > 0).all()
@@ -229,7 +229,7 @@ def test_chunks_change_nothing() -> None:
 def test_logits_never_outgrow_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many tokens: only so many rows of logits at once, and always in the same memory."""
     made = anatomy(vocabulary=2000)
-    lens = Lens(made, chunk_bytes=2 * 4 * made.vocabulary * made.states)
+    lens = LensReader(made, chunk_bytes=2 * 4 * made.vocabulary * made.states)
     places, rows = set(), []
     original = Readout.logits
 
@@ -248,14 +248,14 @@ def test_logits_never_outgrow_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_default_chunk_is_bounded_for_any_vocabulary() -> None:
     assert CHUNK_BYTES <= 96 * 2**20
-    assert Lens(anatomy(), chunk_bytes=1).chunk_tokens == 1
+    assert LensReader(anatomy(), chunk_bytes=1).chunk_tokens == 1
 
 
 def test_runs_are_read_together() -> None:
     made = anatomy()
     runs = [walk(5, seed) for seed in range(3)]
     emitted = torch.arange(5)
-    divergence, log2 = Lens(made).compare(runs, emitted)
+    divergence, log2 = LensReader(made).compare(runs, emitted)
     p, *others = (np.exp(expected(made, states)) for states in runs)
     exact = [
         [[reference.jsd(p[i, j], q[i, j]) for j in range(L + 1)] for i in range(5)] for q in others
@@ -264,9 +264,9 @@ def test_runs_are_read_together() -> None:
     own = np.log2([[r[i, -1, i] for i in range(5)] for r in (p, *others)])
     np.testing.assert_allclose(log2, own, rtol=1e-4, atol=1e-5)
     # One token a chunk, and two runs at a time: the same numbers.
-    small, _ = Lens(made, chunk_bytes=1).compare(runs[::2], emitted)
+    small, _ = LensReader(made, chunk_bytes=1).compare(runs[::2], emitted)
     np.testing.assert_allclose(small[0], divergence[1], atol=1e-6)
-    same, _ = Lens(made).compare([runs[0], runs[0]], emitted)
+    same, _ = LensReader(made).compare([runs[0], runs[0]], emitted)
     assert (same == 0).all()
 
 
@@ -288,7 +288,7 @@ def test_the_nucleus_is_the_smallest_set_and_at_most_ten() -> None:
 
 def test_an_unknown_lens_is_refused() -> None:
     with pytest.raises(UsageError, match="normed, raw"):
-        Lens(anatomy(), "tuned")  # type: ignore[arg-type]
+        LensReader(anatomy(), "tuned")
 
 
 def test_a_word_that_the_model_masks_out_is_no_trouble() -> None:

@@ -14,7 +14,7 @@ from scipy.special import log_softmax
 
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import hook
-from lvlm_audit.traces.lens import Lens
+from lvlm_audit.traces.lens import LensReader
 from lvlm_audit.traces.paper_index import paper_index
 from lvlm_audit.traces.recorder import record, replay
 from tests import paper_reference, tiny_models
@@ -107,9 +107,9 @@ def test_nearly_equal_distributions_keep_their_digits() -> None:
 
 def test_the_lens_computes_it_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     made, states, ids = anatomy(), walk(3), torch.arange(3)
-    asked = Lens(made, "raw", paper_index=True).read(states, ids, ids + 1)
+    asked = LensReader(made, "raw", paper_index=True).read(states, ids, ids + 1)
     monkeypatch.setattr("lvlm_audit.traces.lens.paper_index", None)
-    plain = Lens(made, "raw").read(states, ids, ids + 1)
+    plain = LensReader(made, "raw").read(states, ids, ids + 1)
     assert plain.paper_index.shape == (3, 0)
     assert asked.paper_index.shape == (3, 9)
     np.testing.assert_array_equal(asked.divergence, plain.divergence)

@@ -19,7 +19,7 @@ from lvlm_audit.models.hooks import count_hooks
 from lvlm_audit.models.opening import hook
 from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.traces import recorder
-from lvlm_audit.traces.lens import Lens
+from lvlm_audit.traces.lens import LensReader
 from lvlm_audit.traces.recorder import iter_record, record, replay
 from lvlm_audit.traces.trace import TokenClass, Trace
 from tests import reference, tiny_models
@@ -329,17 +329,17 @@ def test_states_wait_only_until_a_chunk_is_full(
 ) -> None:
     """Rows go to the lens in chunks while generation runs; nothing grows with the answer."""
     sizes: list[int] = []
-    original = Lens.read
+    original = LensReader.read
 
-    def watched(self: Lens, states: torch.Tensor, *rest: torch.Tensor) -> Any:
+    def watched(self: LensReader, states: torch.Tensor, *rest: torch.Tensor) -> Any:
         sizes.append(len(states))
         return original(self, states, *rest)
 
-    monkeypatch.setattr(Lens, "read", watched)
+    monkeypatch.setattr(LensReader, "read", watched)
     monkeypatch.setattr(
         recorder,
-        "Lens",
-        lambda anatomy, name, **how: Lens(anatomy, name, **how, chunk_bytes=5 * 4 * 384 * 11),
+        "LensReader",
+        lambda anatomy, name, **how: LensReader(anatomy, name, **how, chunk_bytes=5 * 4 * 384 * 11),
     )
     record(llava, tiny_models.probes(3), max_new_tokens=20, batch_size=3)
     assert sum(sizes) > 40

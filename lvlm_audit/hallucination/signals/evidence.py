@@ -12,12 +12,13 @@ from typing import Self
 import numpy as np
 
 from lvlm_audit.errors import TraceError
+from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.trace import FloatArray, IntArray, PairedTrace, Trace
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TokenEvidence:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TokenEvidence(ShortRepr):
     """Numbers of T tokens of one answer over S = L + 1 states; units as in `Trace`."""
 
     token_ids: IntArray

@@ -9,9 +9,6 @@ or by an installed package under the entry point group `lvlm_audit.signals`:
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.metadata import entry_points
-
 from lvlm_audit.errors import SignalError
 from lvlm_audit.hallucination.signals.churn import churn
 from lvlm_audit.hallucination.signals.deco import deco
@@ -25,6 +22,7 @@ from lvlm_audit.hallucination.signals.lead_loss import lead_loss
 from lvlm_audit.hallucination.signals.overthinking import overthinking
 from lvlm_audit.hallucination.signals.reversal import reversal
 from lvlm_audit.hallucination.signals.signal import Signal
+from lvlm_audit.registry import Registry
 
 GROUP = "lvlm_audit.signals"
 
@@ -45,28 +43,21 @@ OURS: tuple[Signal, ...] = (
     image_confidence,
 )
 
-_registered: dict[str, Signal] = {}
+SIGNALS: Registry[Signal] = Registry("signal", Signal, GROUP, SignalError, OURS)
 
 
 def register(signal: Signal) -> Signal:
     """Adds a signal to every later reading; registering the same one again changes nothing.
 
     Raises:
-        SignalError: another signal has that name.
+        SignalError: it is no `Signal`, or another one has that name.
     """
-    known = {s.name: s for s in (*OURS, *_registered.values())}.get(signal.name)
-    if known is not None and known != signal:
-        raise SignalError(
-            f"there is a signal {signal.name!r} already ({known.source}); give yours another name."
-        )
-    if known is None:
-        _registered[signal.name] = signal
-    return signal
+    return SIGNALS.register(signal)
 
 
 def unregister(name: str) -> None:
     """Forgets a registered signal; ours stay."""
-    _registered.pop(name, None)
+    SIGNALS.unregister(name)
 
 
 def signals() -> tuple[Signal, ...]:
@@ -75,26 +66,4 @@ def signals() -> tuple[Signal, ...]:
     Raises:
         SignalError: an installed package offers something that is no signal.
     """
-    for signal in _installed():
-        register(signal)
-    return (*OURS, *_registered.values())
-
-
-@cache
-def _installed() -> tuple[Signal, ...]:
-    found = []
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        try:
-            signal = entry.load()
-        except Exception as error:
-            raise SignalError(
-                f"the signal {entry.name!r} ({entry.value}), which is installed under {GROUP}, cannot be "
-                f"loaded: {type(error).__name__}: {error}. Mend or remove it."
-            ) from error
-        if not isinstance(signal, Signal):
-            raise SignalError(
-                f"{entry.name!r} ({entry.value}), which is installed under {GROUP}, is a "
-                f"{type(signal).__name__}, not a Signal. Mend or remove it."
-            )
-        found.append(signal)
-    return tuple(found)
+    return tuple(SIGNALS)

@@ -2,59 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from lvlm_audit.errors import ProbeError
-from lvlm_audit.probes.drafts import Draft
-from lvlm_audit.probes.formats import (
-    amber,
-    chair,
-    conversations,
-    hallusion,
-    jsonl,
-    lmms_eval,
-    messages,
-    pope,
-    questions,
-)
+from lvlm_audit.probes.formats import questions
+from lvlm_audit.probes.formats.registry import FORMATS
 from lvlm_audit.probes.formats.unreadable import what_it_is
 from lvlm_audit.probes.json_text import EXAMPLE, first_object
 from lvlm_audit.probes.quoting import short
 from lvlm_audit.probes.source import Source
 from lvlm_audit.settings.spelling import spelled
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A format of probe files.
-
-    Attributes:
-        title: what a message calls it.
-        marks: keys of a first object by which it is told; empty: it is told otherwise.
-        drafts: its reader.
-    """
-
-    title: str
-    marks: frozenset[str]
-    drafts: Callable[[Source], Iterator[Draft]]
-
-
-READERS: Mapping[str, Format] = {
-    "pope": Format("POPE", pope.KEYS, pope.drafts),
-    "amber": Format("AMBER", amber.KEYS, amber.drafts),
-    "chair": Format("CHAIR output", chair.KEYS, chair.drafts),
-    "hallusion": Format("HallusionBench", hallusion.KEYS, hallusion.drafts),
-    "messages": Format("chat messages", messages.KEYS, messages.drafts),
-    "conversations": Format(
-        "LLaVA or ShareGPT conversations", conversations.KEYS, conversations.drafts
-    ),
-    "openai-batch": Format("an OpenAI batch", messages.BATCH_KEYS, messages.batch_drafts),
-    "lmms-eval": Format("a sample log of lmms-eval", lmms_eval.KEYS, lmms_eval.drafts),
-    "questions": Format("a question file (LLaVA-Bench)", frozenset(), questions.drafts),
-    "jsonl": Format("our own format", frozenset({"image", "prompt"}), jsonl.drafts),
-}
 
 
 def detect(source: Source) -> str:
@@ -64,17 +22,16 @@ def detect(source: Source) -> str:
         ProbeError: several, or none.
     """
     first = first_object(source)
-    found: list[str] = [
-        name
-        for name, one in READERS.items()
-        if first is not None and one.marks and one.marks <= first.keys()
-    ]
+    told = [f for f in FORMATS if first is not None and f.keys and f.keys <= first.keys()]
+    # A format that asks for all of another's keys and more knows its files better.
+    found = [f for f in told if not any(f.keys < other.keys for other in told)]
     if len(found) == 1:
-        return found[0]
+        return found[0].name
     if found:
         raise ProbeError(
-            f"{source.where} may be {' or '.join(found)}: its first record has the keys of each "
-            f"({_keys(first)}). Say which with {spelled('probe_format')}, or read_probes(..., format=...)."
+            f"{source.where} may be {' or '.join(f.name for f in found)}: its first record has the keys of "
+            f"each ({_keys(first)}). Say which with {spelled('probe_format')}, or "
+            f"read_probes(..., format=...)."
         )
     known = what_it_is(source, first)
     if known is not None:

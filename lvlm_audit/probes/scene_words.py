@@ -1,16 +1,39 @@
-"""The words by which a scene's answer is scored: said ones against true ones in the same place. No torch."""
+"""The words of drawn scenes: what a scene may hold, and where a text says it. No NumPy."""
 
 from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
 
-from lvlm_audit.demo.questions import Question
-from lvlm_audit.demo.scenes import BACKGROUND_COLORS, KINDS
+OBJECTS: Final[dict[str, str]] = {
+    "banana": "bananas",
+    "tomato": "tomatoes",
+    "leaf": "leaves",
+    "sun": "suns",
+    "cloud": "clouds",
+    "snowman": "snowmen",
+    "crow": "crows",
+    "heart": "hearts",
+}
+"""Kind of object -> its plural."""
+
+COLORS: Final[tuple[str, ...]] = (
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "purple",
+    "pink",
+    "brown",
+    "black",
+    "white",
+    "gray",
+)
 
 ROLE_WORDS: Final[dict[str, dict[str, str]]] = {
-    "color": {color: color for color in BACKGROUND_COLORS},
-    "object": {form: kind for kind, (plural, _) in KINDS.items() for form in (kind, plural)},
+    "color": {color: color for color in COLORS},
+    "object": {form: kind for kind, plural in OBJECTS.items() for form in (kind, plural)},
     "count": {word: word for word in ("no", "one", "two", "three")},
     "verdict": {"yes": "yes", "no": "no"},
 }
@@ -44,10 +67,3 @@ def find_said_words(text: str, role: str) -> list[SaidWord]:
 def said_words(text: str, role: str) -> list[str]:
     """The same without their places."""
     return [said.word for said in find_said_words(text, role)]
-
-
-def word_hits(question: Question, answer: str, role: str) -> list[bool]:
-    """For each true word of a role, whether the answer says it in the same place."""
-    true = [ROLE_WORDS[role][word.text.lower()] for word in question.words if word.role == role]
-    said = said_words(answer, role)
-    return [place < len(said) and said[place] == word for place, word in enumerate(true)]
