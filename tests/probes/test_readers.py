@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -18,6 +18,7 @@ from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.formats.folder import DEFAULT_PROMPT
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.probes.readers import read_probes
+from tests.effort import examples
 
 Lines = Callable[..., Path]
 
@@ -428,9 +429,7 @@ ROW = st.fixed_dictionaries(
     {"image": st.sampled_from(["a.png", "b.png"]), "prompt": TEXT},
     optional={"answer": TEXT, "cluster": NAME, "labels": st.dictionaries(FREE, JSON, max_size=3)},
 )
-ONE_FOLDER = settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+ONE_FOLDER = examples(40, allow=[HealthCheck.function_scoped_fixture])
 
 
 @ONE_FOLDER
