@@ -17,6 +17,7 @@ from lvlm_audit.probes.drafts import Draft, finish
 from lvlm_audit.probes.formats import folder
 from lvlm_audit.probes.formats.detect import PROBE_FORMATS, READERS, ProbeFormat, detect
 from lvlm_audit.probes.probe import Probes
+from lvlm_audit.probes.quoting import short
 from lvlm_audit.probes.source import Source
 
 
@@ -65,6 +66,12 @@ def read_probes(
     """
     if prompt is not None and not prompt.strip():
         raise ProbeError(f"the prompt {prompt!r} is blank. Give a question, or leave it out.")
+    if prompt is not None and any("\ud800" <= c <= "\udfff" for c in prompt):
+        # A shell hands bytes that are no text on as such characters; no tokenizer takes them.
+        raise ProbeError(
+            f"the prompt {short(prompt)} holds half a surrogate pair, which is no character. Give it in "
+            f"UTF-8."
+        )
     if format not in PROBE_FORMATS:
         raise ProbeError(
             f"the format {format!r} is not known. Choose one of {', '.join(PROBE_FORMATS)}."
