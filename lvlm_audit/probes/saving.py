@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -9,6 +10,7 @@ from typing import Any
 
 from lvlm_audit.errors import ProbeError, UsageError
 from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.probes.quoting import short
 from lvlm_audit.probes.readers import read_probes
 from lvlm_audit.writing import check_new_folder, write_whole
 
@@ -33,7 +35,8 @@ def save(probes: Sequence[Probe], folder: Path) -> Path:
     Raises:
         UsageError: the folder holds something or cannot be written.
         ProbeError: a probe without image, an image that cannot be read, or what a probe file cannot hold:
-            a blank text, half a surrogate pair, an id that occurs twice, a label that is not JSON.
+            a blank text, half a surrogate pair, an id that occurs twice, a label that is not JSON; or a
+            prompt with places for images (<image>), which reading takes out.
     """
     blind = [repr(probe.id) for probe in probes if not probe.images]
     if blind:
@@ -67,12 +70,18 @@ def _write(probes: Sequence[Probe], folder: Path) -> Path:
     path = folder / "probes.jsonl"
     write_whole(path, "".join(lines))
     try:
-        read_probes(path, format="jsonl")
+        found = read_probes(path, format="jsonl")
     except ProbeError as error:
         raise ProbeError(
             f"the probes cannot be kept in a probe file, so none was written (line 1 would be the first "
             f"probe): {error}"
         ) from error
+    for probe, read in zip(probes, found, strict=True):
+        if (probe.prompt, probe.turns) != (read.prompt, read.turns):
+            raise ProbeError(
+                f"probe {probe.id!r}: its prompt {short(probe.prompt)} would be read as {short(read.prompt)}. "
+                f"Take places for images, such as <image>, out of it: the model's processor puts them in."
+            )
     return path
 
 
@@ -87,6 +96,16 @@ def _line(probe: Probe, shown: Sequence[str]) -> str:
         line["answer"] = probe.answer
     if probe.labels:
         line["labels"] = dict(probe.labels)
+    if probe.turns:
+        line["turns"] = [dataclasses.asdict(turn) for turn in probe.turns]
+    backgrounds = {image.background for image in probe.images}
+    if len(backgrounds) > 1:
+        raise ProbeError(
+            f"probe {probe.id!r}: a probe file has one background for all images of a probe. Give them "
+            f"all the same."
+        )
+    if background := backgrounds.pop():
+        line["background"] = background
     try:
         return json.dumps(line) + "\n"
     except (TypeError, ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.formats.folder import DEFAULT_PROMPT
+from lvlm_audit.probes.image_places import places
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.probes.readers import read_probes
 from tests.effort import examples
@@ -348,7 +349,10 @@ class TestJsonl:
             ({"Answer": "?"}, "unknown key 'Answer'. Did you mean 'answer'?"),
             ({"question": "?"}, "unknown key 'question'. Did you mean 'prompt'?"),
             ({"xyzzy\n": 1}, "unknown key 'xyzzy\\n'. Put facts of your own under 'labels'."),
-            ({"x" * 9000: 1}, "Known keys: image, prompt, answer, labels, cluster, id."),
+            (
+                {"x" * 9000: 1},
+                "Known keys: image, prompt, answer, labels, cluster, id, turns, background.",
+            ),
         ],
     )
     def test_wrong_lines(self, lines: Lines, row: dict[str, Any], says: str) -> None:
@@ -369,7 +373,8 @@ class TestJsonl:
             (".", "the image '.' is a folder. Name one file in it"),
             ("https://example.org/a.png", "'https://example.org/a.png' is a URL"),
             ("file:///a.png", "Nothing is fetched from the network"),
-            ("data:image/png;base64,AAAA", "is a URL"),
+            ("data:image/png;base64,AAAA", "it holds nothing but zero bytes"),
+            ("data:image/png,%89PNG", "is not base64"),
             ("probes.jsonl", "image 'probes.jsonl' cannot be decoded: it is not one of JPEG"),
         ],
     )
@@ -426,7 +431,11 @@ JSON = st.recursive(
 HELD = ("expected", "grounded", "hallucinated", "spans", "undecided_is_right")
 FREE = TEXT.filter(lambda key: key not in HELD)
 ROW = st.fixed_dictionaries(
-    {"image": st.sampled_from(["a.png", "b.png"]), "prompt": TEXT},
+    {
+        "image": st.sampled_from(["a.png", "b.png"]),
+        # Places for images are taken out of a prompt, with a note (test_image_places).
+        "prompt": TEXT.filter(lambda text: not places(text)),
+    },
     optional={"answer": TEXT, "cluster": NAME, "labels": st.dictionaries(FREE, JSON, max_size=3)},
 )
 ONE_FOLDER = examples(40, allow=[HealthCheck.function_scoped_fixture])

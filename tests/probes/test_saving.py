@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lvlm_audit.errors import ProbeError, UsageError
 from lvlm_audit.probes.fingerprint import fingerprint
+from lvlm_audit.probes.image_places import places
 from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.probes.readers import read_probes
 from lvlm_audit.probes.saving import save
@@ -21,6 +22,7 @@ from tests import tiny_models
 
 # Whatever UTF-8 can hold: control characters, byte order marks and spaces at both ends are text too.
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
+PROMPT = TEXT.filter(lambda text: not places(text))
 IMAGES = [
     ImageSource("../../etc/a.PNG", data=tiny_models.picture(0).read()),
     ImageSource("b", data=tiny_models.picture(1).read()),
@@ -31,7 +33,7 @@ IMAGES = [
 @given(
     st.lists(
         st.tuples(
-            TEXT,
+            PROMPT,
             st.none() | TEXT,
             st.sampled_from(["x", "y"]),
             st.lists(st.sampled_from(range(3)), min_size=1, max_size=3),
@@ -87,7 +89,7 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, rows):
             "0\u2028",
         ],
         ["\u00e9", "e\u0301", "\ufb01", "fi", "\u202e0", "\x1b[2J0", "\U0001f600", "\u200b"],
-        ['"', "\\", "\\u0030", "{}", "null", "<image>0", "\x85\x1c0"],
+        ['"', "\\", "\\u0030", "{}", "null", "<image", "\x85\x1c0"],
     ],
     ids=["space", "unicode", "json"],
 )
@@ -113,6 +115,7 @@ HALF = "\ud83d"
         ({"id": "0"}, r"line 2: the id '0' is taken already"),
         ({"id": "a\nb"}, r"line 2: 'id' holds the control character"),
         ({"cluster": "\u202e"}, r"line 2: 'cluster' holds the control character"),
+        ({"prompt": "<image>\nWhat?"}, r"probe '1': its prompt .* would be read as 'What\?'"),
         ({"labels": {"x": math.nan}}, r"line 2: NaN is not JSON"),
         ({"labels": {1: "a", "1": "b"}}, r"line 2: the key '1' occurs twice"),
         ({"labels": {"x": {1, 2}}}, r"probe '1' cannot be written as JSON.*Keep only numbers"),
