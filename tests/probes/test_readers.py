@@ -433,7 +433,7 @@ FREE = TEXT.filter(lambda key: key not in HELD)
 ROW = st.fixed_dictionaries(
     {
         "image": st.sampled_from(["a.png", "b.png"]),
-        # Places for images are taken out of a prompt, with a note (test_image_places).
+        # Places for images are taken out of a prompt, with a note (test_chats.py).
         "prompt": TEXT.filter(lambda text: not places(text)),
     },
     optional={"answer": TEXT, "cluster": NAME, "labels": st.dictionaries(FREE, JSON, max_size=3)},
