@@ -40,13 +40,25 @@ def audit(session: nox.Session) -> None:
     session.run("pytest", "checks/", *arguments)
 
 
+# Tiny models gain nothing from threads, and threads of several workers hinder each other.
+WORKERS = ("-n", "logical", "--maxprocesses", "4")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite."""
     package(session, "test", "docs")
-    # Tiny models gain nothing from threads, and threads of several workers hinder each other.
-    workers = ("-n", "logical", "--maxprocesses", "4")
-    session.run("pytest", "tests/", *workers, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("pytest", "tests/", *WORKERS, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def explore(session: nox.Session) -> None:
+    """Every property test with 20 times the examples and fresh seeds (half an hour on two cores)."""
+    package(session, "test", "docs")
+    which = ("-m", "hypothesis", "--hypothesis-profile", "explore")
+    # Without a folder among the arguments pytest takes all of tests/.
+    session.run("pytest", *which, *WORKERS, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session

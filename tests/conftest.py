@@ -1,3 +1,3 @@
-"""For all tests: `pytester`, which runs pytest inside a test."""
+"""For all tests: `pytester`, which runs pytest inside a test, and how many examples are drawn."""
 
-pytest_plugins = "pytester"
+pytest_plugins = ("pytester", "tests.effort")

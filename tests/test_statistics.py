@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
@@ -23,6 +23,7 @@ from lvlm_audit.statistics import (
     images_to_decide,
     median_over_images,
 )
+from tests.effort import examples
 
 counts = st.integers(MIN_IMAGES, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 confidences = st.sampled_from([0.8, 0.9, 0.95, 0.99, 1 - 0.05 / 8])
@@ -73,7 +74,7 @@ measured = st.floats(-1, 1).map(lambda x: round(x, 6))
 values = st.lists(measured, min_size=MIN_IMAGES, max_size=15)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(values, measured, confidences)
 def test_mean_p_value_and_interval_say_the_same(
     numbers: list[float], bound: float, confidence: float
@@ -89,7 +90,7 @@ def test_a_ratio_of_sums_weighs_images_by_their_tokens() -> None:
     assert share.value == pytest.approx(9 / 14)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(measured, min_size=MIN_IMAGES, max_size=15, unique=True), confidences)
 def test_a_mean_is_at_least_as_uncertain_as_students_t_and_as_the_bootstrap(
     numbers: list[float], confidence: float
@@ -107,7 +108,7 @@ def test_a_mean_is_at_least_as_uncertain_as_students_t_and_as_the_bootstrap(
     assert spread.high <= max(test.high, around[1]) + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.floats(0.2, 0.8), min_size=MIN_IMAGES, max_size=12, unique=True), confidences)
 def test_where_the_support_ends_the_variance_does_too(
     numbers: list[float], confidence: float
@@ -245,7 +246,7 @@ def test_halves_do_not_follow_the_order_of_the_questions() -> None:
     assert np.array_equal(fold_of(names), fold_of(names[::-1])[::-1])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.integers(1, 19), st.sampled_from([0.3, 0.5, 0.8]), confidences)
 def test_as_many_images_as_said_decide_a_share(held: int, bound: float, confidence: float) -> None:
     share = ShareOfImages(held, 20)

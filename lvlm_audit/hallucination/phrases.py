@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lvlm_audit.probes.plurals import forms
-from lvlm_audit.traces.words import unspaced
+from lvlm_audit.traces.words import IN_WORD, unspaced
 
 
 class Found(NamedTuple):
@@ -29,7 +29,8 @@ class Found(NamedTuple):
 def find(text: str, phrases: Sequence[str]) -> list[Found]:
     """The phrases that a text says, from left to right; of those that overlap, the longest.
 
-    A phrase is found as whole words; in scripts that do not part words by spaces, anywhere.
+    A phrase is found as whole words; in scripts that do not part words by spaces, anywhere. Characters of
+    such a script end the words beside them, as `word_spans` has it.
     """
     hits = [Found(p, *match.span()) for p in phrases for match in _pattern(p).finditer(text)]
     taken: list[Found] = []
@@ -41,15 +42,18 @@ def find(text: str, phrases: Sequence[str]) -> list[Found]:
 
 @lru_cache(maxsize=4096)
 def _pattern(phrase: str) -> re.Pattern[str]:
+    # A few characters stand in neither form of themselves, so the phrase as it is given counts too.
     spelled = dict.fromkeys(
-        unicodedata.normalize(form, one) for one in forms(phrase) for form in ("NFC", "NFD")
+        spelling
+        for one in forms(phrase)
+        for spelling in (one, *(unicodedata.normalize(form, one) for form in ("NFC", "NFD")))
     )
     longest_first = sorted(spelled, key=len, reverse=True)
     return re.compile("|".join(map(_whole, longest_first)), re.IGNORECASE)
 
 
 def _whole(form: str) -> str:
-    before = "" if unspaced(form[0]) else r"(?<!\w)"
-    after = "" if unspaced(form[-1]) else r"(?!\w)"
+    before = "" if unspaced(form[0]) else rf"(?<!{IN_WORD})"
+    after = "" if unspaced(form[-1]) else rf"(?!{IN_WORD})"
     # Any space between the words of a phrase, but none of it as a part of a word.
     return before + r"\s+".join(re.escape(word) for word in form.split()) + after

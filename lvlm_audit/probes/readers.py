@@ -18,6 +18,7 @@ from lvlm_audit.probes.formats import folder
 from lvlm_audit.probes.formats.detect import detect
 from lvlm_audit.probes.formats.registry import AUTO, FORMATS, format_names
 from lvlm_audit.probes.probe import Probes
+from lvlm_audit.probes.quoting import short
 from lvlm_audit.probes.source import Source
 from lvlm_audit.settings.spelling import spelled
 
@@ -71,6 +72,12 @@ def read_probes(
     """
     if prompt is not None and not prompt.strip():
         raise ProbeError(f"the prompt {prompt!r} is blank. Give a question, or leave it out.")
+    if prompt is not None and any("\ud800" <= c <= "\udfff" for c in prompt):
+        # A shell hands bytes that are no text on as such characters; no tokenizer takes them.
+        raise ProbeError(
+            f"the prompt {short(prompt)} holds half a surrogate pair, which is no character. Give it in "
+            f"UTF-8."
+        )
     if format != AUTO and format not in FORMATS:
         raise ProbeError(
             f"{spelled('probe_format')} {format!r} is not one of {', '.join(format_names())}."

@@ -10,11 +10,17 @@ from typing import Any
 
 from lvlm_audit.errors import ProbeError, UsageError
 from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.probes.quoting import short
+from lvlm_audit.probes.readers import read_probes
 from lvlm_audit.writing import check_new_folder, write_whole
 
 
 def save(probes: Sequence[Probe], folder: Path) -> Path:
     """Writes probes in the project's own format; `read_probes` gives them back.
+
+    Prompts, answers, ids and clusters are kept character by character: no space is stripped, no Unicode
+    form is changed, no line end is replaced. What the format cannot keep so is refused, and nothing of it
+    stays on the disk.
 
     An image that several probes share is written once. Files are named by number: names that come
     with probes are hostile.
@@ -28,7 +34,9 @@ def save(probes: Sequence[Probe], folder: Path) -> Path:
 
     Raises:
         UsageError: the folder holds something or cannot be written.
-        ProbeError: a probe without image, or an image that cannot be read.
+        ProbeError: a probe without image, an image that cannot be read, or what a probe file cannot hold:
+            a blank text, half a surrogate pair, an id that occurs twice, a label that is not JSON; or a
+            prompt with places for images (<image>), which reading takes out.
     """
     blind = [repr(probe.id) for probe in probes if not probe.images]
     if blind:
@@ -36,38 +44,75 @@ def save(probes: Sequence[Probe], folder: Path) -> Path:
             f"probes without image cannot be written to a probe file: {', '.join(blind[:8])}."
         )
     check_new_folder(folder)
+    new = not folder.exists()
+    try:
+        return _write(probes, folder)
+    except BaseException:
+        # It was empty or not there, so all that is in it is ours.
+        if folder.is_dir():
+            for path in folder.iterdir():
+                path.unlink()
+            if new:
+                folder.rmdir()
+        raise
+
+
+def _write(probes: Sequence[Probe], folder: Path) -> Path:
     names: dict[str, str] = {}
     lines = []
     try:
         folder.mkdir(exist_ok=True)
         for probe in probes:
             shown = [_written(image, folder, names) for image in probe.images]
-            line: dict[str, Any] = {
-                "id": probe.id,
-                "image": shown if len(shown) > 1 else shown[0],
-                "prompt": probe.prompt,
-                "cluster": probe.cluster,
-            }
-            if probe.answer is not None:
-                line["answer"] = probe.answer
-            if probe.labels:
-                line["labels"] = dict(probe.labels)
-            if probe.turns:
-                line["turns"] = [dataclasses.asdict(turn) for turn in probe.turns]
-            backgrounds = {image.background for image in probe.images}
-            if len(backgrounds) > 1:
-                raise ProbeError(
-                    f"probe {probe.id!r}: a probe file has one background for all images of a probe. Give them "
-                    f"all the same."
-                )
-            if background := backgrounds.pop():
-                line["background"] = background
-            lines.append(json.dumps(line) + "\n")
+            lines.append(_line(probe, shown))
     except OSError as error:
         raise UsageError(f"cannot write {str(folder)!r}: {error.strerror or error}.") from error
     path = folder / "probes.jsonl"
     write_whole(path, "".join(lines))
+    try:
+        found = read_probes(path, format="jsonl")
+    except ProbeError as error:
+        raise ProbeError(
+            f"the probes cannot be kept in a probe file, so none was written (line 1 would be the first "
+            f"probe): {error}"
+        ) from error
+    for probe, read in zip(probes, found, strict=True):
+        if (probe.prompt, probe.turns) != (read.prompt, read.turns):
+            raise ProbeError(
+                f"probe {probe.id!r}: its prompt {short(probe.prompt)} would be read as {short(read.prompt)}. "
+                f"Take places for images, such as <image>, out of it: the model's processor puts them in."
+            )
     return path
+
+
+def _line(probe: Probe, shown: Sequence[str]) -> str:
+    line: dict[str, Any] = {
+        "id": probe.id,
+        "image": shown if len(shown) > 1 else shown[0],
+        "prompt": probe.prompt,
+        "cluster": probe.cluster,
+    }
+    if probe.answer is not None:
+        line["answer"] = probe.answer
+    if probe.labels:
+        line["labels"] = dict(probe.labels)
+    if probe.turns:
+        line["turns"] = [dataclasses.asdict(turn) for turn in probe.turns]
+    backgrounds = {image.background for image in probe.images}
+    if len(backgrounds) > 1:
+        raise ProbeError(
+            f"probe {probe.id!r}: a probe file has one background for all images of a probe. Give them "
+            f"all the same."
+        )
+    if background := backgrounds.pop():
+        line["background"] = background
+    try:
+        return json.dumps(line) + "\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ProbeError(
+            f"probe {probe.id!r} cannot be written as JSON: {error}. Keep only numbers, text, lists and "
+            f"mappings under labels."
+        ) from error
 
 
 def _written(image: ImageSource, folder: Path, names: dict[str, str]) -> str:

@@ -88,7 +88,11 @@ class RateDifference:
         beyond = self.replicates < bound if side == ">=" else self.replicates > bound
         resampled = float((1 + np.count_nonzero(beyond)) / (1 + self.replicates.shape[0]))
         above = self.value - bound if side == ">=" else bound - self.value
-        return max(resampled, float(stdtr(self.smaller - 1, -above / self._error())))
+        error = self._error()
+        if error == 0:
+            # Both shares vary, but in step: every image has the same part in both.
+            return resampled if above >= 0 else 1.0
+        return max(resampled, float(stdtr(self.smaller - 1, -above / error)))
 
     def _error(self) -> float:
         """Standard error of the difference."""

@@ -47,6 +47,8 @@ _UNSPACED = (
     (0xFF66, 0xFF9D),  # Japanese kana, half width
     (0x20000, 0x3FFFF),  # Chinese characters
 )
+IN_WORD = "[^\\W_" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _UNSPACED) + "]"
+"""Regular expression of a letter or digit of a script with spaces: beside one, a word goes on."""
 
 
 def classify(

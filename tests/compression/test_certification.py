@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -40,7 +40,6 @@ def effect(cluster, kl, agrees=None, *, answer=None, base="Yes.", reference=None
     )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 9)), min_size=2, max_size=40),
     st.integers(0, 99),

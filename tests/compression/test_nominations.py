@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cosine as cosine_distance
 from scipy.special import log_softmax, rel_entr, softmax
@@ -125,7 +125,6 @@ def test_the_two_windows_may_disagree():
     assert angular_distance((np.arccos(skewed) / np.pi).mean(0)[None]).sets[0] == (0,)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.floats(-1, 1)), min_size=1, max_size=12),
     st.integers(1, 14),
@@ -164,7 +163,6 @@ def test_sleb_against_an_exhaustive_search_of_each_step():
     assert sleb(loss, 2, 1, of="a loss").reason
 
 
-@settings(deadline=None)
 @given(st.integers(3, 8), st.integers(1, 8), st.integers(0, 10**6))
 def test_sleb_is_nested_and_no_step_could_have_been_cheaper(depth, most, seed):
     def loss(blocks):

@@ -7,19 +7,20 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.demo.questions import QUESTION_KINDS, ask, color_question
 from lvlm_audit.demo.scenes import HELD_OUT_SEED, KINDS, PROBE_SEED, make_scene
 from lvlm_audit.probes.fingerprint import fingerprint
+from tests.effort import examples
 
 CASES = given(st.integers(0, 10**9), st.sampled_from(QUESTION_KINDS), st.integers(0, 10**6))
 NUMBERS = ("no", "one", "two", "three")
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @CASES
 def test_words_stand_in_the_answer_where_they_say(seed: int, kind: str, wording: int) -> None:
     question = ask(make_scene(seed), kind, np.random.default_rng(wording))
@@ -32,7 +33,7 @@ def test_words_stand_in_the_answer_where_they_say(seed: int, kind: str, wording:
     assert "{" not in question.text
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.integers(0, 10**9), st.integers(0, 10**6))
 def test_descriptions_name_every_object_in_order(seed: int, wording: int) -> None:
     scene = make_scene(seed)
@@ -47,7 +48,7 @@ def test_descriptions_name_every_object_in_order(seed: int, wording: int) -> Non
     assert [w.text for w in colors[len(objects) :]] in ([], [scene.background])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.integers(0, 10**9), st.integers(0, 10**6))
 def test_color_questions_ask_about_one_thing(seed: int, wording: int) -> None:
     scene = make_scene(seed)
@@ -63,7 +64,7 @@ def test_color_questions_ask_about_one_thing(seed: int, wording: int) -> None:
     assert question.words[0].prior_conflict == thing.conflicts_with_prior
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.integers(0, 10**9), st.integers(0, 10**6))
 def test_counts_are_right(seed: int, wording: int) -> None:
     scene = make_scene(seed)
@@ -74,7 +75,7 @@ def test_counts_are_right(seed: int, wording: int) -> None:
     assert question.words[0].text == NUMBERS[number]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.integers(0, 10**9), st.integers(0, 10**6))
 def test_yes_and_no_are_right(seed: int, wording: int) -> None:
     scene = make_scene(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lvlm_audit.demo.drawing import draw_scene, object_mask
@@ -19,6 +19,7 @@ from lvlm_audit.demo.scenes import (
     contrast,
     make_scene,
 )
+from tests.effort import examples
 
 SEEDS = st.integers(min_value=0, max_value=3_000_000_000)
 
@@ -27,7 +28,7 @@ def nearest_color(rgb: np.ndarray) -> str:
     return min(PALETTE, key=lambda name: float(np.linalg.norm(np.subtract(PALETTE[name], rgb))))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(SEEDS)
 def test_same_seed_same_scene_and_pixels(seed: int) -> None:
     first, second = make_scene(seed), make_scene(seed)
@@ -46,7 +47,7 @@ KNOWN_OBJECTS = [("purple", "cloud"), ("white", "leaf"), ("orange", "sun")]
 KNOWN_BACKGROUND = ("blue", "texture")
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(SEEDS)
 def test_objects_have_the_color_that_the_truth_names(seed: int) -> None:
     scene = make_scene(seed)
@@ -57,7 +58,7 @@ def test_objects_have_the_color_that_the_truth_names(seed: int) -> None:
         assert nearest_color(np.median(pixels[inside], axis=0)) == thing.color
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(SEEDS)
 def test_the_background_is_what_the_truth_names_and_differs_from_objects(seed: int) -> None:
     scene = make_scene(seed)
@@ -70,7 +71,7 @@ def test_the_background_is_what_the_truth_names_and_differs_from_objects(seed: i
     assert nearest_color(np.median(pixels[outside], axis=0)) == scene.background
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(SEEDS)
 def test_objects_are_inside_apart_and_ordered(seed: int) -> None:
     scene = make_scene(seed)

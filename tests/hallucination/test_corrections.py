@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lvlm_audit.document import CorrectionsReading
@@ -23,6 +23,7 @@ from lvlm_audit.hallucination.labels import label_answers
 from lvlm_audit.readings.corrections import Anew, anew, corrections_reading
 from lvlm_audit.traces.redecoded import Redecoded
 from lvlm_audit.traces.trace import Asked, Trace
+from tests.effort import examples
 from tests.hallucination.answers import said
 from tests.hallucination.test_labels import scene_words
 
@@ -259,7 +260,7 @@ PAIRS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(PAIRS)
 def test_laws(pairs):
     rows = [(truth, before, after, False) for truth, before, after in pairs]

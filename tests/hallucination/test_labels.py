@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lvlm_audit.demo.evaluation import word_hits
@@ -259,6 +259,22 @@ def test_labels_that_cannot_be_read_name_the_probe(labels: dict[str, Any], messa
     assert "probe 'p\\x1b7': " in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["这是dog吗", "dog。", "犬dog", "_dog_", "**dog**", "ภาพdogนี้", "a dogs_", "DOG\u3000"],
+)
+def test_a_word_is_found_beside_marks_and_scripts_without_spaces(text: str) -> None:
+    (found,) = label(said(text, {"hallucinated": ["dog"]})).words
+    assert found.text.casefold() in ("dog", "dogs")
+    assert not label(said(text.lower().replace("g", "gé"), {"hallucinated": ["dog"]})).words
+
+
+@pytest.mark.parametrize("word", ["\u0958\u0932\u092e", "\u2126", "\u212bngstrom"])
+def test_a_word_is_found_as_it_is_written_even_if_it_is_in_no_normal_form(word: str) -> None:
+    (found,) = label(said(f"a {word}", {"hallucinated": [word]})).words
+    assert found.text == word
+
+
 def test_a_span_is_true_or_untrue() -> None:
     spans = [{"text": "dog", "start": 2, "hallucinated": untrue} for untrue in (True, True)]
     assert len(read_truth({"spans": spans}, "line 1", "a dog").spans) == 2
@@ -299,6 +315,10 @@ any_labels = st.one_of(
 
 
 @given(pieces, any_labels, st.sets(st.integers(0, 11)), st.booleans())
+@example(
+    ["0犬"], {"expected": "red"}, set(), True
+)  # a word ends where a script without spaces begins
+@example(["0_"], {"expected": "red"}, set(), True)
 def test_a_label_lies_on_its_word_and_nowhere_else(
     pieces: list[str], labels: dict[str, Any], special: set[int], blind: bool
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -14,6 +14,7 @@ from lvlm_audit.hallucination.ranking import reweighted
 from lvlm_audit.hallucination.scoring import LabelledTokens, score_combination, score_signals
 from lvlm_audit.hallucination.separation import advantage, separation
 from lvlm_audit.hallucination.signals import BASELINE, Signal, signals
+from tests.effort import examples
 
 FULL = (0.0, 1.0)
 
@@ -39,7 +40,7 @@ def labelled(
 
 
 @given(st.integers(0, 10**6), st.sampled_from([None, 2, 6]), st.floats(-1, 1))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_values_are_scikit_learns(seed, levels, effect):
     scores, truth, images = labelled(seed, images=8, effect=effect, levels=levels)
     found = separation(scores, truth, images, seed=0, resamples=50)
@@ -53,7 +54,7 @@ def test_values_are_scikit_learns(seed, levels, effect):
 
 
 @given(st.integers(0, 10**6), st.sampled_from([None, 1, 3]))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_resampled_values_are_scikit_learns_with_weights(seed, levels):
     scores, truth, images = labelled(seed, images=7, per_image=3, levels=levels)
     _, index = np.unique(images, return_inverse=True)
@@ -84,7 +85,7 @@ def test_many_resamples_are_split_without_a_difference(monkeypatch):
     st.integers(0, 10**6),
     st.sampled_from([np.exp, lambda x: x**3, lambda x: 7 * x - 2, np.arctan]),
 )
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_a_monotone_change_of_the_scores_changes_nothing(seed, change):
     scores, truth, images = labelled(seed, images=12, effect=0.4, levels=20)
     one = separation(scores, truth, images, seed=5, resamples=100)
@@ -93,7 +94,7 @@ def test_a_monotone_change_of_the_scores_changes_nothing(seed, change):
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_turning_scores_around_turns_the_auroc_around(seed):
     scores, truth, images = labelled(seed, images=12, effect=0.4, levels=6)
     one = separation(scores, truth, images, seed=5, resamples=100)

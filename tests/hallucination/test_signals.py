@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
@@ -24,6 +24,7 @@ from lvlm_audit.hallucination.signals import (
 from lvlm_audit.metrics.premature import deco_states
 from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.trace import Asked, PairedTrace, Trace
+from tests.effort import examples
 from tests.synthetic import EARLY, EMITTED, OTHER, pair, rising, trace
 
 BY_NAME = {signal.name: signal for signal in signals()}
@@ -225,7 +226,7 @@ def from_distributions(p: np.ndarray) -> Trace:
 
 
 @given(random_traces())
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_signals_are_their_definitions(made):
     """Every signal of the trace again, token by token, from the distributions alone."""
     p = made.candidate_probability[0].T.astype(float)  # [S, V]
@@ -298,7 +299,7 @@ def slow_reversal(p: np.ndarray, emitted: int) -> float:
 
 
 @given(random_traces())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_ranges(made):
     blocks = made.blocks
     bounds = {

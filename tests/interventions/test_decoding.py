@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.special import log_softmax, softmax
@@ -27,6 +27,7 @@ from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces import store
 from lvlm_audit.traces.recorder import record
 from tests import tiny_models
+from tests.effort import examples
 from tests.families import feed
 from tests.families.matrix import FAMILIES
 from tests.families.zoo import drawn
@@ -322,7 +323,7 @@ def test_states_that_this_model_does_not_have(llava):
         list(iter_redecoded(llava, probes, DeCo(), max_new_tokens=0))
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(st.floats(0.05, 1.0), st.floats(0.0, 2.0))
 def test_what_dola_emits_was_always_plausible(llava, alpha, strength):
     """V_head: never a token below alpha of the most probable one."""

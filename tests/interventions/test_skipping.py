@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lvlm_audit.errors import UsageError
@@ -169,7 +169,6 @@ def test_a_set_that_cannot_be_skipped(llava, blocks, said):
 
 
 @given(st.integers(2, 60).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1)))))
-@settings(deadline=None)
 def test_a_valid_set_comes_back_sorted(case):
     depth, blocks = case
     if len(blocks) == depth:

@@ -7,12 +7,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lvlm_audit.metrics.collapse import sustained_collapse
 from lvlm_audit.metrics.steps import fit_step, step_width, unrest
+from tests.effort import examples
 
 
 def squared_error(parts: list[list[float]]) -> float:
@@ -35,7 +36,7 @@ def search(row: list[float], shortest: int) -> float | None:
     return best
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(
     hnp.arrays(np.float64, st.integers(4, 14), elements=st.integers(0, 9).map(float)),
     st.integers(1, 3),

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import distance
 
@@ -22,6 +22,7 @@ from lvlm_audit.metrics.geometry import (
     pairwise_angles,
     spread,
 )
+from tests.effort import examples
 
 
 def drawn(seed: int, tokens: int = 6, states: int = 5, width: int = 8) -> np.ndarray:
@@ -69,7 +70,7 @@ class TestDistances:
         assert angular_distance(pair)[0, 0] == pytest.approx(turn / math.pi, rel=1e-6)
 
     @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3))
-    @settings(max_examples=40, deadline=None)
+    @examples(40)
     def test_laws(self, seed, scale):
         x = drawn(seed)
         d = angular_distance(x)
@@ -102,7 +103,7 @@ class TestSpread:
         assert np.mean(few) == pytest.approx(spread(x)[0], abs=0.01)
 
     @given(st.integers(0, 2**32 - 1))
-    @settings(max_examples=40, deadline=None)
+    @examples(40)
     def test_laws(self, seed):
         x = drawn(seed)
         value = spread(x)
@@ -190,7 +191,7 @@ class TestDebiasedCKA:
         assert math.isnan(debiased_cka(np.full((5, 3), 7.3), x))
 
     @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3))
-    @settings(max_examples=40, deadline=None)
+    @examples(40)
     def test_laws(self, seed, scale):
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(8, 5)), rng.normal(size=(8, 4))

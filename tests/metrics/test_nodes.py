@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -27,6 +27,7 @@ from lvlm_audit.metrics.nodes import (
     switches,
     value_at,
 )
+from tests.effort import examples
 
 curves = hnp.arrays(
     np.float64,
@@ -161,7 +162,7 @@ def test_a_leader_is_replaced_only_by_the_margin() -> None:
     assert states_of(late_mutations(*two_candidates(leader, MUTATION_MARGIN - 1e-3))) == []
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(st.sampled_from([1, 2]), min_size=5, max_size=60), st.floats(0, 0.5))
 def test_late_mutations_stay_in_the_last_quarter_and_follow_a_settled_leader(
     leader: list[int], margin: float

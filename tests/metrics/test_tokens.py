@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy as scipy_entropy
 
@@ -21,6 +21,7 @@ from lvlm_audit.metrics.nodes import candidates_from
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import Trace
 from tests import reference
+from tests.effort import examples
 from tests.synthetic import EARLY, EMITTED, OTHER, rising, trace
 
 V, T, L = 12, 3, 9
@@ -48,7 +49,7 @@ def drawn(seed: int, kept: int = 4) -> tuple[np.ndarray, Trace]:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_curves_of_probabilities(seed: int) -> None:
     p, seen = drawn(seed)
     for t in range(T):
@@ -73,7 +74,7 @@ def test_curves_of_probabilities(seed: int) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_leaders_that_change(seed: int) -> None:
     p, seen = drawn(seed)
     changes = lvlm_audit.leader_changes.curve(seen)
@@ -91,7 +92,7 @@ def test_leaders_that_change(seed: int) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_depths_of_nodes(seed: int) -> None:
     _, seen = drawn(seed)
     for name, share in (("onset_depth", 0.1), ("critical_depth", 0.5), ("settle_depth", 0.9)):

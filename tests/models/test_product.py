@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lvlm_audit.models import product
 from lvlm_audit.models.product import HeadProduct, float32_products
+from tests.effort import examples
 
 
 def operands(rows: int, width: int, vocabulary: int, dtype: torch.dtype, seed: int = 0):
@@ -48,7 +49,7 @@ def test_two_halves_keep_what_one_would_lose(shape) -> None:
     assert np.abs(halved - wanted).max() > 3e-4 * scale
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(1, 40), st.integers(1, 48), st.integers(1, 300), st.booleans())
 def test_both_ways_agree_on_any_shape(rows, width, vocabulary, sliced) -> None:
     states, weight = operands(rows, width, vocabulary, torch.bfloat16, seed=rows)

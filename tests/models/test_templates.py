@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lvlm_audit.audit.plan import Settings
-from lvlm_audit.audit.run import audit_model
 
 from lvlm_audit import load
+from lvlm_audit.auditing.plan import Settings
+from lvlm_audit.auditing.run import audit_model
 from lvlm_audit.errors import LvlmAuditError, UnsupportedModel
 from lvlm_audit.models.doctor import diagnose
 from lvlm_audit.models.rendering import SECONDS

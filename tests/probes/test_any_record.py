@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.image_places import places, without_places
 from lvlm_audit.probes.probe import Probes
 from lvlm_audit.probes.readers import read_probes
+from tests.effort import examples
 from tests.probes.files import pictures
 
 WORD = st.sampled_from(
@@ -94,9 +95,7 @@ START = st.sampled_from(
 )
 
 
-@settings(
-    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@examples(150, allow=[HealthCheck.function_scoped_fixture])
 @given(
     start=START,
     turns=st.lists(TURN, max_size=4),

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from PIL import Image
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.formats.folder import DEFAULT_PROMPT
+from lvlm_audit.probes.image_places import places
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.probes.readers import read_probes
+from tests.effort import examples
 
 Lines = Callable[..., Path]
 
@@ -429,12 +431,14 @@ JSON = st.recursive(
 HELD = ("expected", "grounded", "hallucinated", "spans", "undecided_is_right")
 FREE = TEXT.filter(lambda key: key not in HELD)
 ROW = st.fixed_dictionaries(
-    {"image": st.sampled_from(["a.png", "b.png"]), "prompt": TEXT},
+    {
+        "image": st.sampled_from(["a.png", "b.png"]),
+        # Places for images are taken out of a prompt, with a note (test_chats.py).
+        "prompt": TEXT.filter(lambda text: not places(text)),
+    },
     optional={"answer": TEXT, "cluster": NAME, "labels": st.dictionaries(FREE, JSON, max_size=3)},
 )
-ONE_FOLDER = settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+ONE_FOLDER = examples(40, allow=[HealthCheck.function_scoped_fixture])
 
 
 @ONE_FOLDER

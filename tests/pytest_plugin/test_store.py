@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lvlm_audit.audit import gather
 
+from lvlm_audit.auditing import gather
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.traces import locking, store
 from tests.synthetic import rising, trace

@@ -6,11 +6,12 @@ import functools
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lvlm_audit.document import Audit
 from lvlm_audit.report import html
+from tests.effort import examples
 from tests.report import attacks, documents
 from tests.report.pages import Page, read
 
@@ -61,7 +62,7 @@ def test_each_attack_everywhere(attack: str) -> None:
     assert_inert(attacks.hostile(attack))
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(6)
 @given(st.text(alphabet=st.characters(), max_size=60))
 def test_any_text_everywhere(text: str) -> None:
     assert_inert(attacks.hostile(text))

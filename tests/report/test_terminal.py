@@ -7,13 +7,14 @@ import io
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
 from lvlm_audit.document import Audit, Difference, Interval
 from lvlm_audit.report.terminal.summary import summary
+from tests.effort import examples
 from tests.report import attacks, documents
 
 
@@ -113,7 +114,7 @@ def test_hostile_text_neither_colours_nor_commands() -> None:
     assert "[bold red]markup" in show(attacks.hostile("[bold red]markup"), width=200)
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(st.text(alphabet=st.characters(), max_size=40))
 def test_any_text_prints(text: str) -> None:
     show(attacks.hostile(text))

@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from lvlm_audit.auditing.conclude import decides, selected
@@ -33,6 +33,7 @@ from lvlm_audit.statistics import (
     images_to_decide,
 )
 from lvlm_audit.traces.trace import TokenClass, Trace
+from tests.effort import examples
 from tests.evidence import evidence_of
 from tests.synthetic import EARLY, EMITTED, OTHER, pair, rising, trace
 
@@ -252,7 +253,7 @@ class TestWhatIsCounted:
         assert content.excluded == {**eligible.excluded, "function": 1}
         assert content.tokens == 1
 
-    @settings(max_examples=40, deadline=None)
+    @examples(40)
     @given(
         st.lists(
             st.lists(
@@ -422,7 +423,7 @@ class TestFamily:
         single = judge(self.family()[3:4])
         assert pair_of[0].interval.low < single[0].interval.low
 
-    @settings(max_examples=200, deadline=None)
+    @examples(200)
     @given(
         st.lists(st.floats(1e-6, 1), min_size=1, max_size=8),
         st.floats(1e-6, 1),
@@ -432,7 +433,7 @@ class TestFamily:
         after = holm_levels([*ps, extra], ALPHA, len(ps) + 1)
         assert all(a <= b * (1 + 1e-12) for a, b in zip(after, before, strict=False))
 
-    @settings(max_examples=60, deadline=None)
+    @examples(60)
     @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8), st.integers(0, 4), st.randoms())
     def test_levels_lie_between_bonferroni_and_none_and_ignore_order(self, ps, spare, shuffler):
         assume(len(set(ps)) == len(ps))
@@ -464,7 +465,7 @@ sides = st.sampled_from([">=", "<="])
 class TestDuality:
     """Pass exactly when the printed interval clears the bound, fail exactly when it lies beyond."""
 
-    @settings(max_examples=150, deadline=None)
+    @examples(150)
     @given(st.data(), sides, st.floats(0.02, 0.98), st.integers(1, 12))
     def test_for_shares_of_images(self, data, side, bound, family):
         n = data.draw(st.integers(5, 60))
@@ -473,7 +474,7 @@ class TestDuality:
         (finding,) = judge([seen(declared, ShareOfImages(held, n))], family=family)
         _dual(finding, side, bound)
 
-    @settings(max_examples=80, deadline=None)
+    @examples(80)
     @given(
         st.lists(st.floats(0, 1), min_size=5, max_size=15, unique=True),
         sides,
@@ -488,7 +489,7 @@ class TestDuality:
             (finding,) = judge([seen(declared, estimate)], family=family)
             _dual(finding, side, bound)
 
-    @settings(max_examples=80, deadline=None)
+    @examples(80)
     @given(
         st.lists(st.tuples(st.integers(0, 9), st.integers(9, 14)), min_size=5, max_size=15),
         sides,
@@ -542,7 +543,7 @@ class TestImagesToDecide:
             is None
         )
 
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     @given(st.integers(5, 40), st.integers(0, 40), st.floats(0.05, 0.95))
     def test_a_multiple_of_the_same_images_decides_from_there_on(self, n, held, bound):
         assume(held <= n and abs(held / n - bound) > 0.02)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lvlm_audit.errors import CheckError
@@ -29,6 +29,7 @@ from lvlm_audit.spec.properties import (
     register,
 )
 from lvlm_audit.traces.trace import Trace
+from tests.effort import examples
 from tests.synthetic import EARLY, EMITTED, OTHER, pair, rising, trace
 
 L = 12
@@ -325,7 +326,7 @@ def any_trace(draw) -> Trace:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(any_trace(), st.one_of(st.none(), st.floats(0, 14)))
 def test_statements_are_one_zero_or_not_applicable(recording, settle):
     for property, metric in (
@@ -341,7 +342,7 @@ def test_statements_are_one_zero_or_not_applicable(recording, settle):
         assert np.isin(values[~np.isnan(values)], [0.0, 1.0]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(probabilities, min_size=5, max_size=15).map(sorted))
 def test_a_curve_that_only_climbs_rises_exactly_if_it_gains_enough(curve):
     recording = trace(curve)
@@ -352,7 +353,7 @@ def test_a_curve_that_only_climbs_rises_exactly_if_it_gains_enough(curve):
         assert one(Rise(), recording) == (gain > 0.2)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(any_trace(), st.floats(0, 14), st.floats(0, 1), st.floats(0, 1))
 def test_a_looser_bound_never_breaks_a_plateau(recording, settle, one_bound, other_bound):
     tight, loose = sorted((one_bound, other_bound))
@@ -363,7 +364,7 @@ def test_a_looser_bound_never_breaks_a_plateau(recording, settle, one_bound, oth
     assert not (strict > lax).any()
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(any_trace())
 def test_a_late_mutation_has_a_settled_leader_that_another_token_has_overturned(recording):
     """In words of the definition, token by token: the change may come before the last quarter, the

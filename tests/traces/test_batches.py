@@ -11,7 +11,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lvlm_audit.models.hooked import HookedModel
@@ -21,6 +21,7 @@ from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.recorder import record, replay
 from lvlm_audit.traces.trace import Trace
 from tests import tiny_models
+from tests.effort import examples
 
 WITH_IMAGES = [name for name in tiny_models.FAMILIES if name != "aya-vision"]
 # Largest difference of one number. A bfloat16 product rounds at 2^-9, and a wrong position, mask or row
@@ -91,7 +92,7 @@ def test_a_replayed_answer_gives_the_generated_trace(
     assert [t.given for t in generated + again] == [False] * len(probes) + [True] * len(probes)
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(order=st.permutations(range(5)), size=st.integers(1, 6), family=st.sampled_from(
     ["llava", "llava next", "qwen2.5-vl", "idefics3"]
 ))  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy as scipy_entropy
@@ -19,6 +19,7 @@ from lvlm_audit.traces.divergence import (
     kullback_leibler,
     mixture_information,
 )
+from tests.effort import examples
 
 P, Q = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.1, 0.2, 0.7])
 
@@ -52,7 +53,7 @@ def test_disjoint_distributions_are_one_bit_apart() -> None:
 
 
 @given(logits())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_jensen_shannon_agrees_with_scipy_and_keeps_its_laws(z: Tensor) -> None:
     p, q = z.softmax(-1)
     here = float(jensen_shannon(p, q))
@@ -76,7 +77,7 @@ def test_small_divergences_keep_their_digits(step: float, vocabulary: int) -> No
 
 
 @given(logits())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_the_quick_form_is_as_good_where_it_is_used(z: Tensor) -> None:
     p, q = z.softmax(-1)
     own = sum(float((x * x.log()).nan_to_num(0.0).sum()) for x in (p, q))
@@ -91,7 +92,7 @@ def test_the_quick_form_is_as_good_where_it_is_used(z: Tensor) -> None:
 
 
 @given(logits())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_kl_and_entropy_agree_with_scipy(z: Tensor) -> None:
     log_p, log_q = z.log_softmax(-1)
     p, q = (np.exp(x.double().numpy()) for x in (log_p, log_q))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from lvlm_audit.models.readout import Readout
 from lvlm_audit.traces.lens import CHUNK_BYTES, LensReader, Reading
 from lvlm_audit.traces.reduction import nucleus, top
 from tests import reference
+from tests.effort import examples
 
 L, D = 9, 16
 
@@ -137,7 +138,7 @@ def test_a_token_without_distractor_has_nan() -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 3.0))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_laws(seed: int, step: float) -> None:
     made = anatomy(vocabulary=128, seed=seed)
     seen = read(made, walk(3, seed, step))
@@ -154,7 +155,7 @@ def test_laws(seed: int, step: float) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_equal_states_do_not_diverge(seed: int) -> None:
     states = walk(2, seed)
     states[:, 4] = states[:, 3]
@@ -271,7 +272,7 @@ def test_runs_are_read_together() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 9), st.sampled_from([65, 300, 1281, 4096]))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_top_by_blocks_is_topk(seed: int, k: int, vocabulary: int) -> None:
     rows = torch.randn(3, vocabulary, generator=torch.Generator().manual_seed(seed))
     values, ids = top(rows, k)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import log_softmax
@@ -18,6 +18,7 @@ from lvlm_audit.traces.lens import LensReader
 from lvlm_audit.traces.paper_index import paper_index
 from lvlm_audit.traces.recorder import record, replay
 from tests import paper_reference, tiny_models
+from tests.effort import examples
 from tests.traces.test_lens import anatomy, walk
 
 logits = hnp.arrays(
@@ -50,7 +51,7 @@ def test_it_is_torchs_kl_div_averaged_over_words() -> None:
 
 
 @given(logits)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_laws(y: np.ndarray) -> None:
     found = seen(y)
     assert (found >= 0).all()
@@ -62,7 +63,7 @@ def test_laws(y: np.ndarray) -> None:
 
 
 @given(logits)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_it_agrees_with_the_formula_in_float64(y: np.ndarray) -> None:
     p = np.exp(log_softmax(y.astype(np.float64), axis=-1))
     expected = [paper_reference.index(p[i], p[i + 1]) for i in range(2)]
