@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lvlm_audit.cli.options import Commands, add_asking, add_model, progress, settings
+from lvlm_audit.cli.options import Commands, add_asking, add_model, progress, say_written, settings
 
 
 def declare(commands: Commands) -> None:
@@ -48,5 +48,5 @@ def execute(options: argparse.Namespace) -> int:
     show(found, Console())
     if options.json is not None:
         found.save(options.json)
-        print(f"written {options.json}")
+        say_written(options.json)
     return 0

@@ -67,6 +67,13 @@ def opening(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names}
 
 
+def say_written(path: Path, words: str = "written ") -> None:
+    """Name a file that was written; not in the middle of what was written to standard output."""
+    from lvlm_audit.writing import is_stream
+
+    print(f"{words}{path}", file=sys.stderr if is_stream(path) else sys.stdout)
+
+
 def progress() -> Callable[[str, int, int], None]:
     """One line on standard error for each thing that is done."""
     last = ""

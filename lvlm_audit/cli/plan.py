@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
-from lvlm_audit.cli.options import Commands, add_asking, add_model, progress, settings
+from lvlm_audit.cli.options import Commands, add_asking, add_model, progress, say_written, settings
 from lvlm_audit.errors import UsageError
 
 
@@ -45,14 +46,14 @@ def execute(options: argparse.Namespace) -> int:
     from lvlm_audit.audit.pruning import Wanted, plan_pruning
     from lvlm_audit.report.html import write
     from lvlm_audit.report.terminal.pruning import show
-    from lvlm_audit.writing import check_writable
+    from lvlm_audit.writing import check_writable, same_place
 
-    written = [path for path in (options.json, options.report, options.export) if path is not None]
-    if len({path.resolve() for path in written}) < len(written):
+    files = [path for path in (options.json, options.report) if path is not None]
+    for path in files:
+        check_writable(path)
+    written = [*files, *([] if options.export is None else [options.export])]
+    if any(same_place(*pair) for pair in itertools.combinations(written, 2)):
         raise UsageError("--json, --report and --export name the same path. Name different ones.")
-    for path in (options.json, options.report):
-        if path is not None:
-            check_writable(path)
     plan = plan_pruning(
         settings(options),
         Wanted(
@@ -66,8 +67,8 @@ def execute(options: argparse.Namespace) -> int:
     show(plan, Console())
     if options.json is not None:
         plan.save(options.json)
-        print(f"written {options.json}")
+        say_written(options.json)
     if options.report is not None:
         write(plan, options.report)
-        print(f"written {options.report}")
+        say_written(options.report)
     return 1 if plan.export_refused else 0

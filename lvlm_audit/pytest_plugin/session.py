@@ -5,8 +5,10 @@ Errors that a person can mend become pytest's usage errors: one message, no trac
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -18,7 +20,7 @@ from lvlm_audit.errors import LvlmAuditError, UsageError
 from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.report.words import error_words
 from lvlm_audit.spec.suite import load_family
-from lvlm_audit.writing import check_writable, write_whole
+from lvlm_audit.writing import check_writable, same_place, write_whole
 
 SESSION: pytest.StashKey[AuditSession] = pytest.StashKey()
 
@@ -116,7 +118,7 @@ class AuditSession:
             targets = self._targets()
             for target in targets:
                 check_writable(target)
-            if len({t.resolve() for t in targets}) < len(targets):
+            if len(targets) > 1 and same_place(*targets):
                 raise UsageError(
                     f"--lvlm-report and --lvlm-json name the same file {str(targets[0])!r}. Name two."
                 )
@@ -157,7 +159,8 @@ class AuditSession:
             return
         try:
             self.audit = self._document()
-            self._write(self.audit)
+            with self._uncaptured():
+                self._write(self.audit)
         except LvlmAuditError as error:
             self.problem = error_words(error)
             if session.exitstatus == pytest.ExitCode.OK:
@@ -208,6 +211,15 @@ class AuditSession:
             path = self._path(option("--lvlm-report"))
             write_whole(path, render(audit))
             self.written.append(path)
+
+    def _uncaptured(self) -> contextlib.AbstractContextManager[None]:
+        """Without pytest's capturing, which would swallow a report to standard output."""
+        manager = self.config.pluginmanager.getplugin("capturemanager")
+        if manager is None:
+            return contextlib.nullcontext()
+        return cast(
+            "contextlib.AbstractContextManager[None]", manager.global_and_fixture_disabled()
+        )
 
     def _load_baseline(self) -> Audit | None:
         name = self.config.getoption("--lvlm-baseline")
