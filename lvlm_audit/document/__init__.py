@@ -25,6 +25,7 @@ from lvlm_audit.document.features import CommonStep, FeatureReading, Plane, Stat
 from lvlm_audit.document.findings import (
     Bound,
     Eligibility,
+    Expectation,
     Finding,
     Interval,
     Quantity,
@@ -84,6 +85,7 @@ __all__ = [
     "DecoderComparison",
     "Difference",
     "Eligibility",
+    "Expectation",
     "Export",
     "FeatureReading",
     "Finding",

@@ -14,7 +14,16 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lvlm_audit.document import Finding, Interval, Node, Subject, Verdict
+from lvlm_audit.document import (
+    Audit,
+    Expectation,
+    Finding,
+    Interval,
+    Node,
+    Severity,
+    Subject,
+    Verdict,
+)
 
 # What a reader cannot see or what reorders the text around it: C0 and C1 controls, soft hyphen, bidi
 # marks, embeddings, overrides and isolates, line and paragraph separators, blank fillers, zero-width
@@ -265,3 +274,30 @@ VERDICT_MARKS = {
     Verdict.INCONCLUSIVE: "?",
     Verdict.NOT_APPLICABLE: "–",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An audit's verdict as a sign, a word, and the verdict whose colour it has."""
+
+    mark: str
+    word: str
+    colour: Verdict
+
+
+def outcome(audit: Audit) -> Outcome:
+    """An audit's verdict, in a word of its own where it is neither a pass nor a failure.
+
+    Where no check could fail the run, it is not called a pass; where checks are merely undecided, which
+    does fail the run, it is not called a failure of the model.
+    """
+    verdict = audit.verdict
+    counted = [f for f in audit.findings if f.severity is Severity.ERROR and not f.expectation]
+    strict = any(f.expectation is Expectation.MUST_FAIL for f in audit.findings)
+    kinds = {f.verdict for f in counted}
+    if verdict is Verdict.PASS and all(f.severity is Severity.WARN for f in audit.findings):
+        return Outcome("–", "nothing decides", Verdict.NOT_APPLICABLE)
+    undecided = Verdict.INCONCLUSIVE in kinds and Verdict.FAIL not in kinds and not strict
+    if verdict is Verdict.FAIL and undecided:
+        verdict = Verdict.INCONCLUSIVE
+    return Outcome(VERDICT_MARKS[verdict], str(verdict), verdict)

@@ -36,6 +36,7 @@ from lvlm_audit.report.words import (
     instrument,
     node_words,
     number,
+    outcome,
     ranges,
     share,
     token,
@@ -100,8 +101,8 @@ def summary(
     """
     say = _Speaker(console, encoding or console.encoding)
     subject = audit.subject
-    mark = VERDICT_MARKS[audit.verdict]
-    say.line((f"{mark} {audit.verdict}", _STYLES[audit.verdict]), f"  {_one(audit.headline, 300)}")
+    got = outcome(audit)
+    say.line((f"{got.mark} {got.word}", _STYLES[got.colour]), f"  {_one(audit.headline, 300)}")
     model = f"model   {_one(subject.model, 80)}"
     if _one(subject.resolved, 80) != _one(subject.model, 80):
         model += f" ({_one(subject.resolved, 80)})"
