@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lvlm_audit.audit.readings import interval_of, text_of
+from lvlm_audit.audit.readings import interval_of, listed, text_of
 from lvlm_audit.document import (
     HallucinationReading,
     Interval,
     KindScore,
     LabelledToken,
+    Leader,
     SignalScore,
     rounded,
 )
@@ -284,7 +285,16 @@ def _token(row: _Row, known: Sequence[Signal], suspicion: float | None) -> Label
         state=state,
         before=None if state is None else text_of(trace, int(trace.leader[t, state - 1])),
         after=None if state is None else text_of(trace, int(trace.leader[t, state])),
+        leaders=_leaders(trace, t) if wrong else None,
     )
+
+
+def _leaders(trace: Trace, t: int) -> list[Leader]:
+    """Every other token that led at some state; of a wrong word none may be hidden, the right one least."""
+    ids, curves = trace.candidate_ids[t], trace.candidate_probability[t]
+    order = np.argsort(-curves.max(axis=1), kind="stable")
+    others = [k for k in order if ids[k] >= 0 and ids[k] != trace.token_ids[t]]
+    return [Leader(text_of(trace, int(ids[k])), listed(curves[k])) for k in others]
 
 
 def _turned(trace: Trace, t: int) -> int | None:

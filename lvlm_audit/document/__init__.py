@@ -38,6 +38,7 @@ from lvlm_audit.document.hallucination import (
     HallucinationReading,
     KindScore,
     LabelledToken,
+    Leader,
     SignalScore,
 )
 from lvlm_audit.document.plain import rounded
@@ -97,6 +98,7 @@ __all__ = [
     "KindScore",
     "LabelledToken",
     "LayerSummary",
+    "Leader",
     "Level",
     "Loss",
     "Method",

@@ -112,6 +112,7 @@ def _environment() -> Environment:
         share=words.share,
         prose=words.prose,
         token=words.token,
+        apart=words.tokens_apart,
         clip=words.clip,
         ranges=words.ranges,
         node=words.node_words,
