@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.audit.last_transition import in_words
+from lvlm_audit.audit.stage_words import agreement_words, late_words
 from lvlm_audit.document import (
     Interval,
     LayerSummary,
@@ -22,6 +23,7 @@ from lvlm_audit.document import (
     TokenReading,
     rounded,
 )
+from lvlm_audit.hallucination.places import places
 from lvlm_audit.metrics.nodes import (
     CRITICAL,
     ONSET,
@@ -103,6 +105,8 @@ def stage_reading(
         note=note,
         terminal=list(terminal),
         terminal_note=in_words(terminal),
+        agreement=agreement_words(stages),
+        late=late_words(stages),
     )
 
 
@@ -140,7 +144,7 @@ def probe_readings(
             image=next(iter(shown), None),
             more_images=shown[1:],
             reference=trace.asked.reference,
-            answer=trace.answer,
+            answer=places(trace).text,
             labels=dict(trace.asked.labels),
             tokens=_tokens(
                 trace,

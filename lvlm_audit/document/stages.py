@@ -82,6 +82,10 @@ class StageReading:
     """The last transition through each lens that was recorded, the run's first."""
     terminal_note: str = ""
     """What the lens does to the last transition, in words."""
+    agreement: str = ""
+    """Which levels were compared, by which rule, and whether they agree, in words."""
+    late: str = ""
+    """What is and is not called a mutation layer here, in words, and how many tokens mutate at all."""
 
 
 @dataclass(frozen=True, slots=True)

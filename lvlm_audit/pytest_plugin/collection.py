@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class CheckItem(pytest.Item):
         error = excinfo.value
         if isinstance(error, CheckFailedError):
             f = error.finding
-            return "\n".join(
+            return self._wrapped(
                 (
                     f"{f.check}: {f.verdict.upper()} ({f.stage})",
                     f"  {f.statement}",
@@ -99,6 +100,20 @@ class CheckItem(pytest.Item):
         if isinstance(error, LvlmAuditError):
             return error_words(error)
         return str(super().repr_failure(excinfo))
+
+    def _wrapped(self, lines: Iterable[str]) -> str:
+        """Lines as wide as the terminal, broken between words."""
+        width = max(40, self.config.get_terminal_writer().fullwidth)
+        return "\n".join(
+            textwrap.fill(
+                line,
+                width,
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line in lines
+        )
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where the check is declared."""

@@ -15,6 +15,7 @@ from lvlm_audit.document import (
 )
 from lvlm_audit.report.differences import Run, side_by_side
 from lvlm_audit.report.drawing.candidate_chart import CandidateChart, candidate_chart
+from lvlm_audit.report.spoken import spoken
 from lvlm_audit.report.thumbnails import thumbnails
 from lvlm_audit.report.words import clip, finite, tokens_apart
 
@@ -226,4 +227,4 @@ def _answer(one: InterventionReading, probe: ProbeReading) -> list[Run] | None:
     now = next((d.answer for d in one.differing if d.probe == probe.id), None)
     if now is None:
         return None
-    return side_by_side(clip(probe.answer.strip(), MAX_ANSWER), clip(now.strip(), MAX_ANSWER))[1]
+    return side_by_side(spoken(probe), now.strip(), MAX_ANSWER)[1]
