@@ -36,7 +36,10 @@ def compare(audit: Audit, baseline: Audit, *, seed: int = 0) -> Comparison:
     return Comparison(
         baseline_model=baseline.subject.model,
         baseline_created=str(baseline.provenance.get("created", "unknown")),
-        differences=[_difference(f, before.get(f.check), seed) for f in audit.findings],
+        differences=[
+            _difference(f, before.get(f.check), bool(_images(audit) & _images(baseline)), seed)
+            for f in audit.findings
+        ],
         note=note,
     )
 
@@ -60,15 +63,32 @@ def _lenses(audit: Audit) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _difference(now: Finding, then: Finding | None, seed: int) -> Difference:
+def _images(audit: Audit) -> set[str]:
+    return {probe.cluster for probe in audit.probes}
+
+
+def _unpaired(now: Finding, then: Finding, common: bool) -> str:
+    """Why no image of a finding can be paired, although both audits hold it."""
+    nothing = [
+        where
+        for where, one in (("in this audit", now), ("in the baseline", then))
+        if one.observed is None
+    ]
+    if nothing:
+        return f"not applicable {' and '.join(nothing)}"
+    if common:
+        return "no image counts in both audits, though both were asked about the same ones"
+    return "no image in common"
+
+
+def _difference(now: Finding, then: Finding | None, common: bool, seed: int) -> Difference:
     if then is None:
         return Difference(now.check, now.observed, None, None, None, 0, "not in the baseline")
     declared_alike = now.declared == then.declared
     shared = sorted(set(now.per_image) & set(then.per_image))
     if not shared:
-        return Difference(
-            now.check, now.observed, then.observed, None, None, 0, "no image in common"
-        )
+        note = _unpaired(now, then, common)
+        return Difference(now.check, now.observed, then.observed, None, None, 0, note)
     values = [now.per_image[i] - then.per_image[i] for i in shared]
     estimate = cluster_mean(values, support=(-float("inf"), float("inf")), seed=seed)
     spread = estimate.spread(_CONFIDENCE)

@@ -18,7 +18,8 @@ _MARKS_KEPT = 4
 """Combining marks kept on one letter; no script needs more, and a tower of them covers other lines."""
 
 
-def _shown(match: re.Match[str]) -> str:
+def written_out(match: re.Match[str]) -> str:
+    """One character as its name: `⟨U+202E⟩`, `␉`."""
     code = ord(match.group())
     if match.group() == "\n":
         return "↵"
@@ -38,8 +39,8 @@ def visible(text: str, *, keep_newlines: bool = False) -> str:
         return text
     if keep_newlines:
         text = text.replace("\r\n", "\n")
-        return "\n".join(_INVISIBLE.sub(_shown, _unstacked(line)) for line in text.split("\n"))
-    return _INVISIBLE.sub(_shown, _unstacked(text))
+        return "\n".join(_INVISIBLE.sub(written_out, _unstacked(line)) for line in text.split("\n"))
+    return _INVISIBLE.sub(written_out, _unstacked(text))
 
 
 def _unstacked(text: str) -> str:

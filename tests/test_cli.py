@@ -214,6 +214,13 @@ def test_run_collects_the_shipped_checks_from_anywhere(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--lvlm-nonsense", "1"], ["-h"]])
+def test_run_speaks_of_itself_and_not_of_pytest(arguments, tmp_path):
+    done = lvlm_audit_command("run", *arguments, cwd=tmp_path)
+    assert "usage: lvlm-audit run [options]" in done.stdout + done.stderr
+    assert "pytest.main()" not in done.stdout + done.stderr
+
+
 def test_run_gives_pytests_exit_code(tmp_path):
     done = lvlm_audit_command("run", "--lvlm-model", "no-such-model", cwd=tmp_path)
     assert done.returncode == 4

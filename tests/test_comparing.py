@@ -132,3 +132,33 @@ def test_who_the_baseline_was():
     found = compare(then, then)
     assert (found.baseline_model, found.baseline_created) == ("m", then.provenance["created"])
     assert "they change no verdict" in found.note
+
+
+def test_a_finding_that_applies_to_nothing_is_no_lack_of_common_images():
+    now, then = audit(six(0.0)), audit(six(0.0))
+    nothing = dataclasses.replace(
+        now.findings[0], verdict="not applicable", observed=None, interval=None, per_image={}
+    )
+    bare = dataclasses.replace(now, findings=[nothing])
+    for here, there, note in (
+        (bare, then, "not applicable in this audit"),
+        (now, bare, "not applicable in the baseline"),
+        (bare, bare, "not applicable in this audit and in the baseline"),
+    ):
+        (one,) = compare(here, there).differences
+        assert (one.difference, one.n, one.note) == (None, 0, note)
+
+
+def test_images_that_both_asked_but_that_count_in_one_only():
+    now, then = audit(six(0.0)), audit(six(0.0))
+    some, others = (
+        dataclasses.replace(
+            now.findings[0],
+            per_image={k: v for k, v in now.findings[0].per_image.items() if k in names},
+        )
+        for names in ("abc", "def")
+    )
+    (one,) = compare(
+        dataclasses.replace(now, findings=[some]), dataclasses.replace(then, findings=[others])
+    ).differences
+    assert one.note == "no image counts in both audits, though both were asked about the same ones"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -16,8 +14,7 @@ from hypothesis import strategies as st
 
 import lvlm_audit
 from lvlm_audit.document import SCHEMA_VERSION, Audit, Comparison, Difference, Interval, rounded
-from lvlm_audit.errors import DocumentError, UsageError
-from lvlm_audit.writing import check_writable, write_whole
+from lvlm_audit.errors import DocumentError
 from tests.evidence import run_on
 from tests.synthetic import EARLY, EMITTED, pair, rising, trace
 
@@ -165,77 +162,6 @@ class TestDamage:
             Audit.load(tmp_path / "a.json")
         with pytest.raises(DocumentError, match="cannot read"):
             Audit.load(tmp_path)
-
-
-class TestWriting:
-    def test_the_old_file_or_the_new_one(self, tmp_path, monkeypatch):
-        path = tmp_path / "report.html"
-        write_whole(path, "old")
-
-        def broken(*_):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(os, "replace", broken)
-        with pytest.raises(
-            UsageError, match=r"cannot write .*report.html.*No space left on device"
-        ):
-            write_whole(path, "new")
-        assert path.read_text() == "old"
-        assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-
-    @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-    def test_an_interrupt_leaves_nothing(self, tmp_path, monkeypatch, error):
-        def interrupted(*_):
-            raise error
-
-        monkeypatch.setattr(os, "chmod", interrupted)
-        with pytest.raises(error):
-            write_whole(tmp_path / "a", "text")
-        assert list(tmp_path.iterdir()) == []
-
-    def test_text_that_utf8_cannot_hold_leaves_nothing(self, tmp_path):
-        with pytest.raises(UnicodeEncodeError):
-            write_whole(tmp_path / "a", "half a pair: \ud800")
-        assert list(tmp_path.iterdir()) == []
-
-    def test_a_report_may_be_read_by_whom_the_umask_says(self, tmp_path):
-        before = os.umask(0o027)
-        try:
-            write_whole(tmp_path / "a", "text")
-            assert os.umask(0o027) == 0o027
-        finally:
-            os.umask(before)
-        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
-
-    @pytest.mark.parametrize(
-        ("name", "message"),
-        [
-            ("", "it is a folder. Name a file in it"),
-            ("missing/a.html", "there is no folder .*missing'. Create it first"),
-            ("file/a.html", "there is no folder"),
-            ("pipe", "it is not a regular file"),
-            ("x" * 300, "name too long"),
-        ],
-    )
-    def test_paths_that_are_refused_before_any_work(self, tmp_path, name, message):
-        (tmp_path / "file").write_text("")
-        os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(UsageError, match=rf"(?i)cannot write .*{message}"):
-            check_writable(tmp_path / name)
-        with pytest.raises(UsageError):
-            write_whole(tmp_path / name, "text")
-        assert {p.name for p in tmp_path.iterdir()} == {"file", "pipe"}
-
-    def test_a_device_is_never_replaced(self):
-        with pytest.raises(UsageError, match="not a regular file"):
-            write_whole(Path("/dev/null"), "text")
-        assert not Path("/dev/null").is_file()
-
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-    def test_a_folder_without_permission(self, tmp_path):
-        tmp_path.chmod(0o500)
-        with pytest.raises(UsageError, match="permission denied"):
-            check_writable(tmp_path / "a")
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))

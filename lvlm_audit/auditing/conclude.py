@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import platform
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
-from lvlm_audit.document import Audit, Finding, Severity, Subject, Verdict
+from lvlm_audit.document import Audit, Expectation, Finding, Severity, Subject, Verdict
 from lvlm_audit.errors import CheckError
 from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.probe import Probe
@@ -49,6 +51,8 @@ def findings(
 
 def decides(finding: Finding) -> bool:
     """Whether a finding by itself fails the run."""
+    if finding.expectation is not None:
+        return finding.expectation is Expectation.MUST_FAIL
     if finding.severity is not Severity.ERROR:
         return False
     if finding.verdict is Verdict.INCONCLUSIVE:
@@ -137,28 +141,74 @@ def _verdict(found: Sequence[Finding]) -> tuple[Verdict, str]:
     if all(f.verdict is Verdict.NOT_APPLICABLE for f in errors or found):
         kind = "deciding check" if errors else "check"
         return Verdict.FAIL, f"Nothing could be judged: no {kind} is applicable to these answers."
-    against = [f for f in errors if decides(f)]
-    warned = [f for f in found if f.severity is Severity.WARN and f.verdict is Verdict.FAIL]
-    open_ = [f for f in found if f.verdict is Verdict.INCONCLUSIVE]
+    against = [f for f in found if decides(f)]
     if against:
-        names = ", ".join(f"{f.check} ({f.stage}, {f.verdict})" for f in against)
+        names = ", ".join(f"{f.check} ({f.stage}, {f.expectation or f.verdict})" for f in against)
+        undecided = all(f.verdict is Verdict.INCONCLUSIVE for f in against)
+        if undecided:
+            return (
+                Verdict.FAIL,
+                f"None of {_checks(len(errors), 'deciding ')} failed, but {len(against)} stayed "
+                f"undecided: {names}. More images would decide.",
+            )
         return (
             Verdict.FAIL,
-            f"{len(against)} of {len(errors)} deciding checks did not pass: {names}.",
+            f"{len(against)} of {_checks(len(errors), 'deciding ')} did not pass: {names}.",
         )
-    notes = []
-    # A check that could not run is no pass: the headline names it beside those that passed.
-    if unable := [f.check for f in errors if f.verdict is Verdict.NOT_APPLICABLE]:
-        notes.append(f"{len(unable)} not applicable: " + ", ".join(unable))
-    if warned:
-        notes.append(f"{len(warned)} warned: " + ", ".join(f.check for f in warned))
-    if open_:
-        notes.append(f"{len(open_)} stayed undecided: " + ", ".join(f.check for f in open_))
-    passed = sum(f.verdict is Verdict.PASS for f in errors)
-    text = f"{passed} of {len(errors)} deciding checks passed, none failed"
-    return Verdict.PASS, text + ("; " + "; ".join(notes) if notes else "") + "."
+    return Verdict.PASS, "; ".join(
+        [_passed(errors or found, bool(errors)), *_besides(found, errors)]
+    ) + "."
 
 
-def selected(found: Sequence[Finding], names: Collection[str]) -> list[Finding]:
-    """The findings of some checks, in the family's order and with the family's verdicts."""
-    return [f for f in found if f.check in names]
+def _passed(found: Sequence[Finding], decide: bool) -> str:
+    passed = sum(f.verdict is Verdict.PASS for f in found)
+    if not decide:
+        return (
+            f"No deciding check was run: {passed} of {_checks(len(found))} of severity warn passed"
+        )
+    rest = "none failed" + (" unexpectedly" if any(f.expectation for f in found) else "")
+    return f"{passed} of {_checks(len(found), 'deciding ')} passed, {rest}"
+
+
+def _checks(count: int, which: str = "") -> str:
+    return f"{count} {which}check{'' if count == 1 else 's'}"
+
+
+def _besides(found: Sequence[Finding], errors: Sequence[Finding]) -> Iterator[str]:
+    """What the headline names beside those that passed: a check that could not run is no pass."""
+    for what, chosen in (
+        ("not applicable", [f for f in errors if f.verdict is Verdict.NOT_APPLICABLE]),
+        ("warned", [f for f in found if f.severity is Severity.WARN and _open(f, Verdict.FAIL)]),
+        ("stayed undecided", [f for f in found if _open(f, Verdict.INCONCLUSIVE)]),
+        ("failed as expected", [f for f in found if f.expectation is Expectation.FAILED]),
+        ("passed unexpectedly", [f for f in found if f.expectation is Expectation.PASSED]),
+    ):
+        if chosen:
+            yield f"{len(chosen)} {what}: " + ", ".join(f.check for f in chosen)
+
+
+def _open(finding: Finding, verdict: Verdict) -> bool:
+    return finding.verdict is verdict and finding.expectation is None
+
+
+def selected(
+    found: Sequence[Finding],
+    names: Collection[str],
+    expected: Mapping[str, tuple[Expectation, str]] = MappingProxyType({}),
+) -> list[Finding]:
+    """The findings of some checks, in the family's order and with the family's verdicts.
+
+    Args:
+        found: of the family.
+        names: of the checks that count.
+        expected: of those that were expected to fail, what became of it, and why it was expected.
+    """
+    return [
+        dataclasses.replace(
+            f, expectation=expected[f.check][0], expected_because=expected[f.check][1]
+        )
+        if f.check in expected
+        else f
+        for f in found
+        if f.check in names
+    ]

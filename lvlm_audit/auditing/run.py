@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from lvlm_audit.auditing.conclude import conclude, findings, selected
 from lvlm_audit.auditing.gather import choose_probes, gather, open_subject, without_eyes
 from lvlm_audit.auditing.plan import plan, with_paper_index
-from lvlm_audit.document import Audit, Finding, Subject
+from lvlm_audit.document import Audit, Expectation, Finding, Subject
 from lvlm_audit.errors import ProbeError, TraceError
 from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.interventions.named import Skip
@@ -69,17 +70,26 @@ class Judged:
     notes: Sequence[Note] = ()
     seed: int = 0
 
-    def document(self, only: Collection[str] | None = None) -> Audit:
+    def document(
+        self,
+        only: Collection[str] | None = None,
+        expected: Mapping[str, tuple[Expectation, str]] = MappingProxyType({}),
+    ) -> Audit:
         """The audit document.
 
         Args:
             only: names of the checks that count; verdicts are the family's all the same.
+            expected: of checks that were expected to fail, what became of it, and why it was expected.
 
         Raises:
             TraceError: no eligible token in any answer.
         """
         return conclude(
-            self.findings if only is None else selected(self.findings, only),
+            selected(
+                self.findings,
+                [f.check for f in self.findings] if only is None else only,
+                expected,
+            ),
             self.evidence,
             subject=self.subject,
             others=self.others,

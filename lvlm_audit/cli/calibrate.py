@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lvlm_audit.cli.options import ASKING, Commands, add_model, add_settings, progress, settings
+from lvlm_audit.cli.options import (
+    ASKING,
+    Commands,
+    add_model,
+    add_settings,
+    progress,
+    say_written,
+    settings,
+)
 
 
 def declare(commands: Commands) -> None:
@@ -46,5 +54,5 @@ def execute(options: argparse.Namespace) -> int:
     show(found, Console())
     if options.json is not None:
         found.save(options.json)
-        print(f"written {options.json}")
+        say_written(options.json)
     return 0

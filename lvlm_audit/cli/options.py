@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvlm_audit.settings.audit import Settings, settings_of
@@ -41,6 +42,13 @@ def settings(options: argparse.Namespace) -> Settings:
     """
     given = vars(options)
     return settings_of({name: given[name] for name in AUDIT if name in given})
+
+
+def say_written(path: Path, words: str = "written ") -> None:
+    """Name a file that was written; not in the middle of what was written to standard output."""
+    from lvlm_audit.writing import is_stream
+
+    print(f"{words}{path}", file=sys.stderr if is_stream(path) else sys.stdout)
 
 
 def progress() -> Callable[[str, int, int], None]:

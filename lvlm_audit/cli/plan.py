@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
-from lvlm_audit.cli.options import ASKING, Commands, add_model, add_settings, progress, settings
+from lvlm_audit.cli.options import (
+    ASKING,
+    Commands,
+    add_model,
+    add_settings,
+    progress,
+    say_written,
+    settings,
+)
 from lvlm_audit.errors import UsageError
 from lvlm_audit.settings.declared import PRUNING
 from lvlm_audit.settings.options import add_options
@@ -32,16 +41,16 @@ def execute(options: argparse.Namespace) -> int:
     from lvlm_audit.pruning.planning import plan_pruning
     from lvlm_audit.report.html import write
     from lvlm_audit.report.terminal.pruning import show
-    from lvlm_audit.writing import check_writable
+    from lvlm_audit.writing import check_writable, same_place
 
     given = {name: getattr(options, name) for name in PRUNING}
     wanted = Wanted(**{name: value for name, value in given.items() if value is not None})
-    written = [path for path in (options.json, options.report, wanted.export) if path is not None]
-    if len({path.resolve() for path in written}) < len(written):
+    files = [path for path in (options.json, options.report) if path is not None]
+    for path in files:
+        check_writable(path)
+    written = [*files, *([] if wanted.export is None else [wanted.export])]
+    if any(same_place(*pair) for pair in itertools.combinations(written, 2)):
         raise UsageError("--json, --report and --export name the same path. Name different ones.")
-    for path in (options.json, options.report):
-        if path is not None:
-            check_writable(path)
     plan = plan_pruning(
         settings(options),
         wanted,
@@ -50,8 +59,8 @@ def execute(options: argparse.Namespace) -> int:
     show(plan, Console())
     if options.json is not None:
         plan.save(options.json)
-        print(f"written {options.json}")
+        say_written(options.json)
     if options.report is not None:
         write(plan, options.report)
-        print(f"written {options.report}")
+        say_written(options.report)
     return 1 if plan.export_refused else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lvlm_audit.cli.options import Commands
+from lvlm_audit.cli.options import Commands, say_written
 
 
 def declare(commands: Commands) -> None:
@@ -22,5 +22,5 @@ def execute(options: argparse.Namespace) -> int:
     from lvlm_audit.report.html import write
 
     write(Audit.load(options.document), options.report)
-    print(options.report)
+    say_written(options.report, "")
     return 0

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lvlm_audit.cli.options import Commands
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def declare(commands: Commands) -> None:
@@ -15,6 +19,13 @@ def declare(commands: Commands) -> None:
         help="run the shipped checks; takes pytest's options "
         "(lvlm-audit run --lvlm-model llava-1.5-7b --lvlm-report report.html)",
     )
+
+
+class _Named:
+    """A pytest plugin: the help and usage errors speak of our command, not of `pytest.main()`."""
+
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        parser.prog = "lvlm-audit run"
 
 
 def under_pytest(arguments: Sequence[str]) -> int:
@@ -28,4 +39,4 @@ def under_pytest(arguments: Sequence[str]) -> int:
     own = ["--rootdir", str(folder), "-c", os.devnull, "-p", "no:cacheprovider"]
     # pytest cannot rewrite assertions of a package that is imported already; ours has none for it.
     own += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    return int(pytest.main([str(folder), *own, *arguments]))
+    return int(pytest.main([str(folder), *own, *arguments], plugins=[_Named()]))

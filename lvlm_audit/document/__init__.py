@@ -25,6 +25,7 @@ from lvlm_audit.document.features import CommonStep, FeatureReading, Plane, Stat
 from lvlm_audit.document.findings import (
     Bound,
     Eligibility,
+    Expectation,
     Finding,
     Interval,
     Quantity,
@@ -37,6 +38,7 @@ from lvlm_audit.document.hallucination import (
     HallucinationReading,
     KindScore,
     LabelledToken,
+    Leader,
     SignalScore,
 )
 from lvlm_audit.document.plain import rounded
@@ -85,6 +87,7 @@ __all__ = [
     "DecoderComparison",
     "Difference",
     "Eligibility",
+    "Expectation",
     "Export",
     "FeatureReading",
     "Finding",
@@ -96,6 +99,7 @@ __all__ = [
     "KindScore",
     "LabelledToken",
     "LayerSummary",
+    "Leader",
     "Level",
     "Loss",
     "Method",

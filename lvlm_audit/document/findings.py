@@ -23,6 +23,15 @@ class Severity(StrEnum):
     WARN = "warn"
 
 
+class Expectation(StrEnum):
+    """What became of a check that was expected to fail (pytest's `xfail`)."""
+
+    FAILED = "failed as expected"
+    PASSED = "passed unexpectedly"
+    MUST_FAIL = "passed, but had to fail"
+    """The expectation is strict: the run fails."""
+
+
 class Stage(StrEnum):
     """The stage of knowledge evolution that a check speaks about."""
 
@@ -113,3 +122,7 @@ class Finding:
     """Observed value of each image (cluster), for pairing with a baseline."""
     counterexamples: list[str] = field(default_factory=list)
     """Ids of the probes that speak most against the statement, worst first (at most 5)."""
+    expectation: Expectation | None = None
+    """None: nobody expected it to fail."""
+    expected_because: str = ""
+    """The reason that the expectation gave."""

@@ -62,6 +62,15 @@ class SignalScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Leader:
+    """A token that led at some state in a word's place."""
+
+    text: str
+    probability: list[float]
+    """[S]"""
+
+
+@dataclass(frozen=True, slots=True)
 class LabelledToken:
     """One labelled token."""
 
@@ -83,6 +92,9 @@ class LabelledToken:
     before: str | None
     """Who led just before."""
     after: str | None
+    leaders: list[Leader] | None = None
+    """Of a hallucinated token: every other token that led at some state, before the critical layer too, the
+    strongest first. What would have been right is among them if it ever led. None: not kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,10 @@ class StageReading:
     part of `levels`; None where it was not measured, or the document is older."""
     terminal_note: str = ""
     """What the lens does to the last transition, in words."""
+    agreement: str = ""
+    """Which levels were compared, by which rule, and whether they agree, in words."""
+    late: str = ""
+    """What is and is not called a mutation layer here, in words, and how many tokens mutate at all."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -62,4 +62,25 @@ def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None
 
     files = files_of_ids(node.config, ids)
     if files:
-        ensure_session(node.config).before_tests(files)
+        theirs = [i for i in ids if node.config.rootpath / i.split("::")[0] in files]
+        ensure_session(node.config).before_tests(files, theirs)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    # Here and not in the session, which a run without any check file does not have.
+    asked = [n for n in map(config.getoption, ("--lvlm-report", "--lvlm-json")) if n]
+    done = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if not asked or exitstatus not in done or config.option.collectonly:
+        return
+    from lvlm_audit.pytest_plugin.session import SESSION
+    from lvlm_audit.report.words import visible
+
+    session = config.stash.get(SESSION, None)
+    if session is None or (session.audit is None and session.problem is None):
+        terminalreporter.write_line(
+            f"lvlm_audit: no check was run, so nothing was audited; not written: "
+            f"{', '.join(map(visible, asked))}",
+            yellow=True,
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from lvlm_audit.pytest_plugin.session import SESSION
 from lvlm_audit.pytest_plugin.xdist import asked_for
 from lvlm_audit.report.words import error_words, visible
 from lvlm_audit.spec.check import Check
-from lvlm_audit.spec.suite import load_file
+from lvlm_audit.spec.suite import Mark, load_file
 
 PROPERTY = "lvlm_audit"
 
@@ -48,16 +50,25 @@ class CheckFileCollector(pytest.File):
         # Not `isinitpath`: pytest drops a file from its arguments when its folder is named as well.
         if loaded.opt_in and self.path.resolve() not in asked_for(self.config)[0]:
             return
+        for mark in loaded.marks:
+            self.add_marker(_decorator(mark))
+        lines = _lines(self.path)
         for check in loaded.checks:
-            yield CheckItem.from_parent(self, name=check.name, check=check)
+            item = CheckItem.from_parent(
+                self, name=check.name, check=check, line=lines.get(check.name, 0)
+            )
+            for mark in loaded.marked.get(check.name, ()):
+                item.add_marker(_decorator(mark))
+            yield item
 
 
 class CheckItem(pytest.Item):
     """One check; the audit behind it is made once for the session."""
 
-    def __init__(self, *, check: Check, **kwargs: Any) -> None:
+    def __init__(self, *, check: Check, line: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.check = check
+        self.line = line
 
     def runtest(self) -> None:
         """Look the finding up; fail if it decides against the model."""
@@ -73,7 +84,7 @@ class CheckItem(pytest.Item):
         error = excinfo.value
         if isinstance(error, CheckFailedError):
             f = error.finding
-            return "\n".join(
+            return self._wrapped(
                 (
                     f"{f.check}: {f.verdict.upper()} ({f.stage})",
                     f"  {f.statement}",
@@ -90,14 +101,50 @@ class CheckItem(pytest.Item):
             return error_words(error)
         return str(super().repr_failure(excinfo))
 
+    def _wrapped(self, lines: Iterable[str]) -> str:
+        """Lines as wide as the terminal, broken between words."""
+        width = max(40, self.config.get_terminal_writer().fullwidth)
+        return "\n".join(
+            textwrap.fill(
+                line,
+                width,
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line in lines
+        )
+
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where the check is declared."""
-        return self.path, None, f"{self.check.stage}: {self.check.name}"
+        return self.path, self.line, f"{self.check.stage}: {self.check.name}"
+
+
+def _decorator(mark: Mark) -> pytest.MarkDecorator:
+    made: pytest.MarkDecorator = getattr(pytest.mark, mark.name)
+    return made.with_args(*mark.args, **mark.kwargs)
+
+
+def _lines(path: Path) -> dict[str, int]:
+    """The line, from 0, on which each name is assigned at the file's top level."""
+    found: dict[str, int] = {}
+    for node in ast.parse(path.read_bytes()).body:
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign)
+            else []
+        )
+        found.update({t.id: node.lineno - 1 for t in targets if isinstance(t, ast.Name)})
+    return found
 
 
 def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """How a check's verdict is counted and shown where pass and fail do not say it."""
     properties = dict(report.user_properties)
+    if hasattr(report, "wasxfail"):
+        return None
     if report.when != "call" or report.outcome != "passed" or PROPERTY not in properties:
         return None
     severity, verdict = str(properties[PROPERTY]).split(":")

@@ -5,16 +5,18 @@ Errors that a person can mend become pytest's usage errors: one message, no trac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import contextlib
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from lvlm_audit.auditing.run import Judged, audit_model
-from lvlm_audit.document import Audit, Finding
+from lvlm_audit.document import Audit, Expectation, Finding, Verdict
 from lvlm_audit.errors import LvlmAuditError, UsageError
 from lvlm_audit.pytest_plugin.progress import Reporter
+from lvlm_audit.pytest_plugin.reporting import DOCUMENT, report_failed
 from lvlm_audit.report.words import error_words
 from lvlm_audit.settings.audit import Settings, settings_of
 from lvlm_audit.settings.declared import AUDIT, FILES, Declared
@@ -47,6 +49,7 @@ class AuditSession:
         self._judged: Judged | None = None
         self._baseline: Audit | None = None
         self._seen: set[str] = set()
+        self._expected: dict[str, tuple[Expectation, str]] = {}
         self._files: set[Path] = set()
 
     @property
@@ -82,11 +85,12 @@ class AuditSession:
         assert self._judged is not None
         return next(f for f in self._judged.findings if f.check == name)
 
-    def before_tests(self, files: Iterable[Path]) -> None:
+    def before_tests(self, files: Iterable[Path], nodes: Sequence[str]) -> None:
         """Make the audit before the first check, so that an error is one message, not one a check.
 
         Args:
             files: check files that were collected.
+            nodes: ids of the checks that will be run; without any, nothing has to be recorded.
 
         Raises:
             pytest.UsageError: what stands in the way.
@@ -94,6 +98,8 @@ class AuditSession:
         if self.config.option.collectonly or self._judged is not None:
             return
         self._files = set(files)
+        if not nodes:
+            return
         try:
             with speaking(for_pytest):
                 chosen = self.files()
@@ -102,25 +108,44 @@ class AuditSession:
                         check_writable(target)
                 self._judge()
         except LvlmAuditError as error:
-            raise pytest.UsageError(error_words(error)) from error
+            said = error_words(error)
+            report_failed(self.config, nodes, said, "setup")
+            raise pytest.UsageError(said) from error
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Iterator[None]:
-        files = {i.path for i in session.items if type(i).__name__ == "CheckItem"}
+        items = [i for i in session.items if type(i).__name__ == "CheckItem"]
+        files = {i.path for i in items}
         if files:
             if self.is_worker:
                 self._files = files
             elif not (
                 session.testsfailed and not session.config.option.continue_on_collection_errors
             ):
-                self.before_tests(files)
+                self.before_tests(files, [i.nodeid for i in items if not _is_skipped(i)])
         return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.when == "call" and type(item).__name__ == "CheckItem":
+            from lvlm_audit.pytest_plugin.expecting import note_expectation
+
+            note_expectation(report)
+        return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call":
-            name = dict(report.user_properties).get("lvlm_audit_check")
+            properties = dict(report.user_properties)
+            name = properties.get("lvlm_audit_check")
             if name is not None:
+                from lvlm_audit.pytest_plugin.expecting import expectation_of
+
                 self._seen.add(str(name))
+                if (found := expectation_of(report)) is not None:
+                    self._expected[str(name)] = found
 
     def pytest_report_teststatus(
         self, report: pytest.TestReport
@@ -136,16 +161,18 @@ class AuditSession:
         if self.is_worker or self._judged is None or not self._seen:
             return
         try:
-            with speaking(for_pytest):
+            with speaking(for_pytest), self._uncaptured():
                 self.audit = self._document()
                 self._write(self.audit)
         except LvlmAuditError as error:
             self.problem = error_words(error)
+            report_failed(self.config, [DOCUMENT], self.problem, "setup")
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
         # "All not applicable" fails no item, but must not be green.
-        if self.audit.verdict != "pass" and session.exitstatus == pytest.ExitCode.OK:
+        if self.audit.verdict != Verdict.PASS and session.exitstatus == pytest.ExitCode.OK:
+            report_failed(self.config, [DOCUMENT], self.audit.headline, "call")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -168,7 +195,7 @@ class AuditSession:
         import dataclasses
 
         assert self._judged is not None
-        audit = self._judged.document(self._seen)
+        audit = self._judged.document(self._seen, self._expected)
         if self._baseline is not None:
             from lvlm_audit.comparing import compare
 
@@ -187,6 +214,15 @@ class AuditSession:
 
             write_whole(files.report, render(audit))
             self.written.append(files.report)
+
+    def _uncaptured(self) -> contextlib.AbstractContextManager[None]:
+        """Without pytest's capturing, which would swallow a report to standard output."""
+        manager = self.config.pluginmanager.getplugin("capturemanager")
+        if manager is None:
+            return contextlib.nullcontext()
+        return cast(
+            "contextlib.AbstractContextManager[None]", manager.global_and_fixture_disabled()
+        )
 
     def _load_baseline(self) -> Audit | None:
         path = self.files().baseline
@@ -212,3 +248,7 @@ class AuditSession:
             if value is not None:
                 given[name] = value
         return given
+
+
+def _is_skipped(item: pytest.Item) -> bool:
+    return next(item.iter_markers("skip"), None) is not None

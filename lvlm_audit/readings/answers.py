@@ -21,6 +21,7 @@ from lvlm_audit.document import (
     TokenReading,
     rounded,
 )
+from lvlm_audit.hallucination.places import places
 from lvlm_audit.metrics.nodes import (
     CRITICAL,
     ONSET,
@@ -33,6 +34,7 @@ from lvlm_audit.metrics.nodes import (
 )
 from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.readings.last_transition import in_words
+from lvlm_audit.readings.stage_words import agreement_words, late_words
 from lvlm_audit.recordings.answer_pairs import ANSWER_PAIRS, NO_IMAGE_PAIRS
 from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.stages import FALLS_AND_STAYS_LOW, LevelReading, NodeEstimate, Stages
@@ -95,6 +97,8 @@ def stage_reading(
         note=note,
         terminal=list(terminal),
         terminal_note=in_words(terminal),
+        agreement=agreement_words(stages),
+        late=late_words(stages),
     )
 
 
@@ -145,7 +149,7 @@ def probe_readings(
             image=next(iter(shown), None),
             more_images=shown[1:],
             reference=trace.asked.reference,
-            answer=trace.answer,
+            answer=places(trace).text,
             labels=dict(trace.asked.labels),
             tokens=_tokens(
                 trace,

@@ -13,6 +13,7 @@ from lvlm_audit.document import (
     Interval,
     KindScore,
     LabelledToken,
+    Leader,
     SignalScore,
     rounded,
 )
@@ -25,7 +26,7 @@ from lvlm_audit.hallucination.scoring import (
 )
 from lvlm_audit.hallucination.separation import CONFIDENCE, Separation
 from lvlm_audit.hallucination.signals import BASELINE, Signal, TokenEvidence, signals
-from lvlm_audit.readings.answers import interval_of, text_of
+from lvlm_audit.readings.answers import interval_of, listed, text_of
 from lvlm_audit.recordings.answer_pairs import NO_IMAGE_PAIRS
 from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.recordings.image_words import IMAGE_WORDS
@@ -278,7 +279,16 @@ def _token(row: _Row, known: Sequence[Signal], suspicion: float | None) -> Label
         state=state,
         before=None if state is None else text_of(trace, int(trace.leader[t, state - 1])),
         after=None if state is None else text_of(trace, int(trace.leader[t, state])),
+        leaders=_leaders(trace, t) if wrong else None,
     )
+
+
+def _leaders(trace: Trace, t: int) -> list[Leader]:
+    """Every other token that led at some state; of a wrong word none may be hidden, the right one least."""
+    ids, curves = trace.candidate_ids[t], trace.candidate_probability[t]
+    order = np.argsort(-curves.max(axis=1), kind="stable")
+    others = [k for k in order if ids[k] >= 0 and ids[k] != trace.token_ids[t]]
+    return [Leader(text_of(trace, int(ids[k])), listed(curves[k])) for k in others]
 
 
 def _turned(trace: Trace, t: int) -> int | None:

@@ -21,6 +21,7 @@ from lvlm_audit.report.drawing import heat_map, spark
 from lvlm_audit.report.pages import audit as audit_page
 from lvlm_audit.report.pages import pruning as pruning_page
 from lvlm_audit.report.select import MAX_LISTED
+from lvlm_audit.report.spoken import spoken
 from lvlm_audit.writing import write_whole
 
 _TEMPLATES = "templates"
@@ -135,7 +136,9 @@ def _environment() -> Environment:
         number=words.number,
         share=words.share,
         prose=words.prose,
+        spoken=spoken,
         token=words.token,
+        apart=words.tokens_apart,
         clip=words.clip,
         ranges=words.ranges,
         node=words.node_words,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvlm_audit.document import Audit, Finding, ProbeReading, Severity, Verdict
+from lvlm_audit.document import Audit, Expectation, Finding, ProbeReading, Severity, Verdict
 from lvlm_audit.report.drawing.token_chart import MAX_TOKENS
 
 MAX_FULL = 24
@@ -24,7 +24,7 @@ _SETTLED = {Verdict.NOT_APPLICABLE: 2, Verdict.PASS: 3}
 
 def urgency(finding: Finding) -> tuple[int, bool]:
     """Sort key: what fails the audit first, then what merely warns, then what needs nobody."""
-    warns = finding.severity is Severity.WARN
+    warns = finding.severity is Severity.WARN or finding.expectation is Expectation.FAILED
     if finding.verdict in _SETTLED:
         return (_SETTLED[finding.verdict], warns)
     return (int(warns), finding.verdict is Verdict.INCONCLUSIVE)

@@ -9,13 +9,30 @@ invisible visible.
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lvlm_audit.document import Finding, Interval, Node, Subject, Verdict
+from lvlm_audit.document import (
+    Audit,
+    Expectation,
+    Finding,
+    Interval,
+    Node,
+    Severity,
+    Subject,
+    Verdict,
+)
 from lvlm_audit.visible import clip as clip
 from lvlm_audit.visible import visible as visible
+from lvlm_audit.visible import written_out
 
+_BLANK_LETTERS = "\u2800\u3164\u115f\u1160\uffa0"
+"""Letters and signs by category that are drawn as nothing."""
+_BLANK = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000" + _BLANK_LETTERS + "]")
+"""Blanks that are no plain space: within a token nobody could tell which they are."""
 MISSING = "—"
 
 
@@ -31,13 +48,64 @@ def error_words(error: BaseException) -> str:
     return visible(f"{type(error).__name__}: {error}", keep_newlines=True)
 
 
-def token(text: str, limit: int = 24) -> str:
-    """A token as a label: without its leading space, never empty, cut to `limit` characters."""
+def token(text: str, limit: int = 24, *, spaced: bool = False) -> str:
+    """A token as a label: never empty or blank, cut to `limit` characters.
+
+    A token of blanks alone, or of what cannot be seen, is named: `U+00A0 NO-BREAK SPACE`.
+
+    Args:
+        text: hostile.
+        limit: characters; a name that does not fit is left at its number.
+        spaced: mark spaces at the ends, which are else left out (`tokens_apart`).
+    """
     cut = clip(text, limit)
     bare = cut.strip(" ")
     if not bare:
         return "␣" * min(len(cut), 3) if cut else "∅"
-    return clip(visible(bare), limit)
+    if not any(map(_seen, bare)):
+        return _name(bare, limit)
+    if spaced:
+        ahead, behind = len(cut) - len(cut.lstrip(" ")), len(cut) - len(cut.rstrip(" "))
+        bare = "␣" * ahead + bare + "␣" * behind
+    return clip(visible(_BLANK.sub(written_out, bare)), limit)
+
+
+def tokens_apart(texts: Iterable[str], limit: int = 24) -> dict[str, str]:
+    """Labels of tokens that stand beside each other: different tokens never look the same.
+
+    Spaces at the ends are marked where they are what tells two of them apart: " No" and "No".
+    """
+    known = list(dict.fromkeys(texts))
+    plain = Counter(token(text, limit) for text in known)
+    labels: dict[str, str] = {}
+    taken: set[str] = set()
+    for text in known:
+        label = token(text, limit, spaced=plain[token(text, limit)] > 1)
+        place = 2
+        while label in taken:
+            # Alike as far as there is room.
+            label = clip(label.removesuffix(f" ({place - 1})"), limit - 4) + f" ({place})"
+            place += 1
+        taken.add(label)
+        labels[text] = label
+    return labels
+
+
+def _seen(letter: str) -> bool:
+    if letter in "\t\n\r":
+        return True
+    # A mark needs a letter to stand on.
+    return unicodedata.category(letter) not in {"Zs", "Cf", "Mn", "Me", "Zl", "Zp"} and (
+        letter not in _BLANK_LETTERS
+    )
+
+
+def _name(text: str, limit: int) -> str:
+    """What cannot be seen, by its first character's name; short where there is no room."""
+    code = f"U+{ord(text[0]):04X}"
+    times = f" ×{len(text)}" if len(text) > 1 else ""
+    named = f"{code} {unicodedata.name(text[0], '')}".rstrip() + times
+    return named if limit >= 24 else clip(code + times, limit)
 
 
 def finite(value: object) -> float | None:
@@ -211,3 +279,30 @@ VERDICT_MARKS = {
     Verdict.INCONCLUSIVE: "?",
     Verdict.NOT_APPLICABLE: "–",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An audit's verdict as a sign, a word, and the verdict whose colour it has."""
+
+    mark: str
+    word: str
+    colour: Verdict
+
+
+def outcome(audit: Audit) -> Outcome:
+    """An audit's verdict, in a word of its own where it is neither a pass nor a failure.
+
+    Where no check could fail the run, it is not called a pass; where checks are merely undecided, which
+    does fail the run, it is not called a failure of the model.
+    """
+    verdict = audit.verdict
+    counted = [f for f in audit.findings if f.severity is Severity.ERROR and not f.expectation]
+    strict = any(f.expectation is Expectation.MUST_FAIL for f in audit.findings)
+    kinds = {f.verdict for f in counted}
+    if verdict is Verdict.PASS and all(f.severity is Severity.WARN for f in audit.findings):
+        return Outcome("–", "nothing decides", Verdict.NOT_APPLICABLE)
+    undecided = Verdict.INCONCLUSIVE in kinds and Verdict.FAIL not in kinds and not strict
+    if verdict is Verdict.FAIL and undecided:
+        verdict = Verdict.INCONCLUSIVE
+    return Outcome(VERDICT_MARKS[verdict], str(verdict), verdict)

@@ -9,6 +9,7 @@ from lvlm_audit.errors import UsageError
 from lvlm_audit.settings.checking import checked, default
 from lvlm_audit.settings.declared import FILES
 from lvlm_audit.settings.spelling import spelled
+from lvlm_audit.writing import same_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Files:
 
     def __post_init__(self) -> None:
         checked(self, FILES)
-        if self.report and self.json and self.report.resolve() == self.json.resolve():
+        if self.report and self.json and same_place(self.report, self.json):
             raise UsageError(
                 f"{spelled('report')} and {spelled('json')} name the same file {str(self.json)!r}. Name two."
             )

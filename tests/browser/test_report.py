@@ -215,6 +215,55 @@ def test_the_pointer_reads_the_documents_own_values(tmp_path: Path) -> None:
     assert answer["gone"]
 
 
+@pytest.mark.parametrize(
+    "audit",
+    [documents.compared(), documents.paper_mode(), attacks.hostile(), documents.shallow()],
+    ids=["full", "paper mode", "hostile", "shallow"],
+)
+def test_the_pointer_over_any_drawing_breaks_nothing(audit: Audit, tmp_path: Path) -> None:
+    ask = """(() => {
+      document.querySelectorAll("details").forEach((d) => { d.open = true; });
+      const readout = document.getElementById("readout");
+      let moved = 0, said = 0;
+      for (const svg of document.querySelectorAll("main svg")) {
+        const box = svg.getBoundingClientRect();
+        for (const part of [0.02, 0.3, 0.5, 0.7, 0.98]) {
+          svg.dispatchEvent(new PointerEvent("pointermove", {
+            bubbles: true, clientX: box.x + part * box.width, clientY: box.y + 0.4 * box.height }));
+          moved += 1;
+          said += readout.hidden ? 0 : 1;
+        }
+        svg.dispatchEvent(new PointerEvent("pointerleave"));
+      }
+      const candidates = [...document.querySelectorAll("svg.candidates")];
+      return { moved, said, titles: candidates.every((svg) =>
+        [...svg.querySelectorAll(".series")].every((s) => s.querySelector("title").textContent)) };
+    })()"""
+    seen = visit(html.render(audit), tmp_path, ask=ask)
+    assert seen.console == []
+    assert seen.answer["moved"] > 50
+    assert seen.answer["said"] > 0
+    assert seen.answer["titles"]
+
+
+def test_the_pointer_names_a_candidate(tmp_path: Path) -> None:
+    audit = documents.audit()
+    ask = """(() => {
+      const svg = document.querySelector("svg.candidates");
+      const [x0, x1, last] = svg.dataset.x.split(" ").map(Number);
+      const [y0, y1] = svg.dataset.y.split(" ").map(Number);
+      const own = svg.querySelector(".c0 .curve").getAttribute("d");
+      const y = Number(own.split(/[ML]/).pop().split(" ")[1]);
+      const at = new DOMPoint(x1, y).matrixTransform(svg.getScreenCTM());
+      svg.dispatchEvent(new PointerEvent("pointermove", { clientX: at.x, clientY: at.y }));
+      return document.getElementById("readout").textContent;
+    })()"""
+    token = audit.probes[0].tokens[1]
+    seen = visit(html.render(audit), tmp_path, ask=ask)
+    assert seen.console == []
+    assert seen.answer == f"blue\nstate 30: {token.probability[-1]:.2f} probability"
+
+
 def test_tables_sort_by_a_click_on_their_head(tmp_path: Path) -> None:
     ask = """(() => {
       const table = document.querySelector("table[data-sortable]");

@@ -210,7 +210,7 @@ def replaced_by_hand(leader: list[int], curves: dict[int, list[float]]) -> dict[
     return found
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.integers(0, 2**32 - 1), st.integers(9, 40), st.sampled_from([0.3, 0.6, 1.0]))
 def test_late_replacements_are_those_of_a_plain_loop(seed: int, blocks: int, scale: float) -> None:
     rng = np.random.default_rng(seed)

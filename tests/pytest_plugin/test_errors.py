@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import stat
 
 import pytest
 
@@ -124,7 +127,6 @@ class TestOptions:
             (["--lvlm-report", "missing/r.html"], "UsageError: cannot write *there is no folder"),
             (["--lvlm-json", "missing/a.json"], "UsageError: cannot write *there is no folder"),
             (["--lvlm-report", "photos"], "UsageError: cannot write *it is a folder"),
-            (["--lvlm-report", "/dev/null"], "UsageError: cannot write *not a regular file"),
             (["--lvlm-report", "same", "--lvlm-json", "same"], "UsageError: *same file"),
             (
                 ["--lvlm-baseline", "nowhere.json"],
@@ -172,6 +174,28 @@ def test_a_report_that_cannot_be_written_at_the_end_exits_1(project):
     output = "\n".join(result.outlines + result.errlines)
     assert "ERROR: UsageError: cannot write" in output
     assert "Traceback" not in output
+
+
+def test_documents_go_through_links_and_into_what_is_no_file(project):
+    (project.path / "latest.json").symlink_to("audit-7.json")
+    result = project.run("--lvlm-report", "/dev/null", "--lvlm-json", "latest.json")
+    assert result.ret == 0
+    assert stat.S_ISCHR(os.lstat("/dev/null").st_mode)
+    assert (project.path / "latest.json").is_symlink()
+    assert json.loads((project.path / "audit-7.json").read_text())["verdict"] == "pass"
+
+
+def test_a_document_on_standard_output_is_not_captured(project):
+    """By a link of our own; as root a mistake would replace the machine's."""
+    (project.path / "stdout").symlink_to("/proc/self/fd/1")
+    project.run()  # recorded in this process: the next one finds it in the store
+    done = project.pytester.runpytest_subprocess(
+        *project.arguments("--lvlm-json", "stdout", "-p", "no:randomly")
+    )
+    assert done.ret == 0
+    text = done.stdout.str()
+    assert json.JSONDecoder().raw_decode(text[text.index('{\n "verdict"') :])[0]["findings"]
+    assert (project.path / "stdout").is_symlink()
 
 
 def test_an_older_report_survives_a_refused_run(project):

@@ -17,12 +17,14 @@ from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.hallucination.signals import Signal, register, signals, unregister
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.hallucination import hallucination_reading
+from lvlm_audit.report import html
 from lvlm_audit.report.terminal.summary import summary
 from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.trace import NO_IMAGE, PairedTrace, Trace
+from tests import synthetic
 from tests.evidence import evidence_of, run_on
 from tests.hallucination.answers import said
-from tests.synthetic import pair
+from tests.synthetic import EARLY, EMITTED, OTHER, pair, rising
 
 
 def answers(count: int = 40, seed: int = 0, effect: float = 0.3) -> list[Trace]:
@@ -262,3 +264,43 @@ def test_a_third_party_signal_is_scored_as_ours_and_sees_no_label() -> None:
     assert found.signals[-1].name == "place"
     assert found.signals[-1].auroc == pytest.approx(0.5)
     assert not any(hasattr(one, "asked") or hasattr(one, "labels") for one in seen)
+
+
+def test_every_leader_of_a_wrong_word_is_kept_and_drawn():
+    """The right word led early, before any critical layer, and is gone at the end."""
+    leader = [EARLY] * 2 + [OTHER] * 6 + [EMITTED] * 5
+    curves = {EARLY: [0.5] * 2 + [0.0] * 11, OTHER: [0.1] * 2 + [0.6] * 6 + [0.02] * 5}
+    made = []
+    for i in range(6):
+        words = said("A banana .", {"hallucinated": ["banana"]}, name=f"p{i}")
+        led = synthetic.trace(rising(12, 8), tokens=words.tokens, leader=leader, candidates=curves)
+        made.append(
+            dataclasses.replace(
+                led,
+                asked=words.asked,
+                answer=words.answer,
+                token_texts=words.token_texts,
+                token_classes=words.token_classes,
+                vocabulary={**led.vocabulary, OTHER: " apple", EARLY: "\u00a0"},
+            )
+        )
+    reading = hallucination_reading(evidence_of("normed", made))
+    assert reading is not None
+    (first, *_) = reading.tokens
+    assert first.leaders is not None
+    assert [one.text for one in first.leaders] == [" apple", "\u00a0"]
+    assert max(first.leaders[0].probability) == pytest.approx(0.6)
+    page = html.render(
+        dataclasses.replace(
+            lvlm_audit.run(lvlm_audit.suite(), made),
+            hallucination=dataclasses.replace(
+                reading, tokens=[dataclasses.replace(t, expected="apple") for t in reading.tokens]
+            ),
+        )
+    )
+    card = page[page.index('<article class="probe word">') :]
+    card = card[: card.index("</article>")]
+    assert "apple</bdi> <strong>(expected)</strong> 0.02 at the end, at most 0.6 at state 2" in card
+    assert card.count('<path class="curve"') == 3
+    assert "U+00A0 NO-BREAK SPACE" in card
+    assert "no rival was kept" not in card

@@ -6,11 +6,12 @@ import dataclasses
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from lvlm_audit.document import Audit, Verdict
 from lvlm_audit.report.notebook import MAX_FINDINGS, MAX_PROBES
+from tests.effort import examples
 from tests.report import attacks, documents
 from tests.report.pages import Page, read
 
@@ -101,7 +102,7 @@ def test_each_attack_everywhere(attack: str) -> None:
     assert len(repr(attacks.hostile(attack))) <= 200
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(15, allow=[HealthCheck.too_slow])
 @given(st.text(alphabet=st.characters(), max_size=60))
 def test_any_text_everywhere(text: str) -> None:
     audit = attacks.hostile(text)

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from lvlm_audit.document import StageReading, TokenReading
 from lvlm_audit.report.drawing.axes import Scale, Tick, index_ticks, value_ticks
 from lvlm_audit.report.drawing.paths import line, points
-from lvlm_audit.report.drawing.token_chart import end_of, shades, spread, token_label
+from lvlm_audit.report.drawing.token_chart import HUES, end_of, labels_apart, shades, spread
+from lvlm_audit.report.words import tokens_apart
 
 _RIVALS = 3
+"""Of a token whose leaders were not kept."""
+MAX_CURVES = 48
+"""A token has at most as many leaders as states; a deeper model's weakest are left to the document."""
+DASHES = ("6 3", "2 3", "9 3 2 3", "12 4", "1 2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +25,12 @@ class Candidate:
     label: str
     key: str
     path: str
-    label_y: float
+    label_y: float | None
+    """None: it is told by its title alone."""
     end_y: float
+    dash: str
+    """Empty for the said token."""
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +55,39 @@ class CandidateChart:
 
 
 def candidate_chart(
-    read: TokenReading, stages: StageReading, turned: int | None = None
+    read: TokenReading,
+    stages: StageReading,
+    turned: int | None = None,
+    others: Sequence[tuple[str, Sequence[float]]] | None = None,
 ) -> CandidateChart | None:
-    """Geometry of a token and of up to three rivals; None where no curve of it was kept.
+    """Geometry of a token and of its rivals; None where no curve of it was kept.
 
     Args:
         read: the token.
         stages: of the model, drawn behind the curves.
         turned: the state from which the token leads to the end, if it did not always.
+        others: text and curve of what it is held against, the most telling first; all are drawn, and as
+            many are named as there is room for. None: the token's rivals.
     """
     if not read.probability:
         return None
     curves: list[tuple[str, Sequence[float]]] = [(read.text, read.probability)]
-    for rival in read.rivals[:_RIVALS]:
-        curve = rival.get("probability")
-        if isinstance(curve, list) and curve:
-            curves.append((str(rival.get("text", "")), curve))
+    if others is None:
+        for rival in read.rivals[:_RIVALS]:
+            curve = rival.get("probability")
+            if isinstance(curve, list) and curve:
+                curves.append((str(rival.get("text", "")), curve))
+    else:
+        curves.extend(others[: MAX_CURVES - 1])
     width, height, gutter = 470.0, 200.0, 122.0
     last = max(1, *(len(curve) - 1 for _, curve in curves))
     x, y = Scale(0, last, 40, width - gutter), Scale(0, 1, height - 36, 14)
     ends = [end_of(curve, y) for _, curve in curves]
-    places = spread(ends, 13, y.end, y.start)
+    named = min(len(curves), HUES)
+    places: list[float | None] = [*spread(ends[:named], 13, y.end, y.start)]
+    places += [None] * (len(curves) - named)
+    names = labels_apart((text for text, _ in curves), 14)
+    titles = tokens_apart(text for text, _ in curves)
     critical = points([read.critical], read.probability, x, y)
     return CandidateChart(
         width=width,
@@ -77,7 +98,15 @@ def candidate_chart(
         y_ticks=value_ticks(y, "probability", 5),
         shades=shades(stages, x, last),
         candidates=[
-            Candidate(token_label(text, 14), f"c{k}", line(curve, x, y), places[k], ends[k])
+            Candidate(
+                label=names[text],
+                key=f"c{k}" if k < HUES else "cx",
+                path=line(curve, x, y),
+                label_y=places[k],
+                end_y=ends[k],
+                dash=DASHES[(k - 1) % len(DASHES)] if k else "",
+                title=titles[text],
+            )
             for k, (text, curve) in enumerate(curves)
         ],
         critical=critical[0] if critical else None,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from lvlm_audit.document import ProbeReading, StageReading, TokenReading
 from lvlm_audit.report.drawing.axes import Scale, Tick, index_ticks, nice_top, value_ticks
 from lvlm_audit.report.drawing.paths import line, points
 from lvlm_audit.report.drawing.ribbon import STAGE_KEYS, stage_starts
-from lvlm_audit.report.words import finite, token
+from lvlm_audit.report.words import finite, token, tokens_apart
 
 MAX_TOKENS = 64
 """Tokens of one answer that are drawn; the rest is counted and kept in the JSON document."""
@@ -124,6 +124,17 @@ def token_label(text: str, limit: int) -> str:
     if len(bare) == 1 and not bare.isalnum() and bare.isascii() and bare.isprintable():
         return f"({unicodedata.name(bare).lower().removesuffix(' mark')})"
     return token(text, limit)
+
+
+def labels_apart(texts: Iterable[str], limit: int) -> dict[str, str]:
+    """Labels of tokens beside each other's curves; different tokens never have the same."""
+    known = list(texts)
+    apart = tokens_apart(known, limit)
+    plain = {text: token_label(text, limit) for text in known}
+    return {
+        text: label if label.startswith("(") and "␣" not in apart[text] else apart[text]
+        for text, label in plain.items()
+    }
 
 
 def end_of(curve: Sequence[float], y: Scale) -> float:

@@ -43,7 +43,7 @@ def page(audit: Audit) -> Page:
     chosen = select(audit)
     cards = findings.finding_views(audit, chosen.anchors)
     sections: list[Section | None] = [
-        stages.section(audit),
+        stages.section(audit, cards),
         findings.section(cards),
         comparison.section(audit),
         scores.section(audit),

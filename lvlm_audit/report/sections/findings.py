@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lvlm_audit.document import Audit, Finding, Severity, Stage, Verdict
+from lvlm_audit.document import Audit, Expectation, Finding, Severity, Stage, Verdict
 from lvlm_audit.report.drawing.ribbon import STAGE_KEYS
 from lvlm_audit.report.drawing.whisker import Whisker, whisker
 from lvlm_audit.report.records import rows
@@ -80,7 +80,11 @@ def _view(finding: Finding, place: int, anchors: Mapping[str, str]) -> FindingVi
         whisker=finding_whisker(finding),
         probes=[(probe, anchors.get(probe)) for probe in finding.counterexamples[:5]],
         declared=rows(finding.declared, 60),
-        decides=finding.severity is Severity.ERROR and finding.verdict in OPEN,
+        decides=(
+            finding.severity is Severity.ERROR and finding.verdict in OPEN
+            if finding.expectation is None
+            else finding.expectation is Expectation.MUST_FAIL
+        ),
     )
 
 

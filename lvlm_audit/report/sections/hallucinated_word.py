@@ -15,11 +15,14 @@ from lvlm_audit.document import (
 )
 from lvlm_audit.report.differences import Run, side_by_side
 from lvlm_audit.report.drawing.candidate_chart import CandidateChart, candidate_chart
+from lvlm_audit.report.spoken import spoken
 from lvlm_audit.report.thumbnails import thumbnails
-from lvlm_audit.report.words import clip, finite
+from lvlm_audit.report.words import clip, finite, tokens_apart
 
 MAX_AROUND = 240
 """Characters of an answer on either side of the word."""
+LISTED = 5
+"""Candidates that are listed at once; the others are folded."""
 MAX_ANSWER = 200
 """Characters of an answer under an intervention."""
 
@@ -62,7 +65,14 @@ class Card:
     after: str
     turned: str
     """In words, where the token never turned."""
+    names: dict[str, str]
+    """Labels of all tokens that the card names."""
     candidates: list[CandidateRow]
+    """The said word, what would have been right, and the strongest others."""
+    more: list[CandidateRow]
+    """Other tokens that led at some state."""
+    unseen: bool
+    """What would have been right never led, so that no curve of it was kept."""
     chart: CandidateChart | None
     signals: list[tuple[str, float]]
     outcomes: list[Outcome]
@@ -93,6 +103,8 @@ def _card(audit: Audit, token: LabelledToken, probe: ProbeReading, image: str | 
     end = token.position + 1
     while end < len(probe.tokens) and probe.tokens[end].kind == "continuation":
         end += 1
+    curves = _curves(read, token)
+    candidates = _candidates(curves, token.expected)
     said = _text(probe.tokens[token.position : end])
     word = said.lstrip(" ") or said
     before = _text(probe.tokens[: token.position]) + said[: len(said) - len(word)]
@@ -113,8 +125,13 @@ def _card(audit: Audit, token: LabelledToken, probe: ProbeReading, image: str | 
         before=before if len(before) <= MAX_AROUND else "…" + before[1 - MAX_AROUND :],
         after=clip(after, MAX_AROUND),
         turned=_turned(read),
-        candidates=_candidates(read, token.expected),
-        chart=candidate_chart(read, audit.stages, token.state),
+        names=tokens_apart(
+            [token.token, token.before or "", token.after or "", *(text for text, _ in curves)]
+        ),
+        candidates=candidates[:LISTED],
+        more=candidates[LISTED:],
+        unseen=token.expected is not None and not any(one.expected for one in candidates),
+        chart=candidate_chart(read, audit.stages, token.state, curves[1:]),
         signals=[
             (name, v) for name, raw in token.signals.items() if (v := finite(raw)) is not None
         ],
@@ -138,19 +155,28 @@ def _turned(read: TokenReading) -> str:
     )
 
 
-def _candidates(read: TokenReading, expected: str | None) -> list[CandidateRow]:
-    curves: list[tuple[str, object]] = [(read.text, read.probability)]
-    curves += [(str(one.get("text", "")), one.get("probability")) for one in read.rivals[:3]]
+def _curves(read: TokenReading, token: LabelledToken) -> list[tuple[str, list[float]]]:
+    """The said token, then what the label would have, then the others, the strongest first."""
+    others = [(one.text, one.probability) for one in token.leaders or ()]
+    known = {text for text, _ in others}
+    for rival in read.rivals:
+        text, curve = str(rival.get("text", "")), rival.get("probability")
+        if isinstance(curve, list) and curve and text not in known:
+            others.append((text, curve))
+    others.sort(key=lambda one: not _begins(one[0], token.expected))
+    return [(read.text, read.probability), *others]
+
+
+def _candidates(
+    curves: Sequence[tuple[str, list[float]]], expected: str | None
+) -> list[CandidateRow]:
     found = []
     for place, (text, curve) in enumerate(curves):
         known = [
-            (value, state)
-            for state, raw in enumerate(curve if isinstance(curve, list) else [])
-            if (value := finite(raw)) is not None
+            (value, state) for state, raw in enumerate(curve) if (value := finite(raw)) is not None
         ]
         if known:
             most, at = max(known, key=lambda one: (one[0], -one[1]))
-            assert isinstance(curve, list)
             found.append(
                 CandidateRow(
                     text, bool(place) and _begins(text, expected), most, at, finite(curve[-1])
@@ -201,4 +227,4 @@ def _answer(one: InterventionReading, probe: ProbeReading) -> list[Run] | None:
     now = next((d.answer for d in one.differing if d.probe == probe.id), None)
     if now is None:
         return None
-    return side_by_side(clip(probe.answer.strip(), MAX_ANSWER), clip(now.strip(), MAX_ANSWER))[1]
+    return side_by_side(spoken(probe), now.strip(), MAX_ANSWER)[1]

@@ -13,7 +13,10 @@ from lvlm_audit.report.drawing.token_chart import MAX_TOKENS, TokenChart, token_
 from lvlm_audit.report.records import rows
 from lvlm_audit.report.select import Selection
 from lvlm_audit.report.thumbnails import thumbnails
-from lvlm_audit.report.words import finite, number, token
+from lvlm_audit.report.words import finite, number, tokens_apart
+
+_CELL, _LABEL = 11, 24
+"""Characters of a token in a cell of the lens table, and elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Cell:
     """Probability in tenths, 0..9, for the shade."""
     same: bool
     """The leader is that of the state before."""
+    title: str
+    """The token's full name where the cell has no room for it; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class TokenView:
     token: TokenReading
     spark: Spark
     leaders: list[Cell]
+    names: dict[str, str]
+    """Labels of the token and of its rivals and leaders beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ def _probe(
             if removed
             else "Grounding: divergence when another probe's image is shown"
         ),
-        tokens=[TokenView(one, spark(one), leaders(one)) for one in drawn],
+        tokens=[TokenView(one, spark(one), leaders(one), _names(one)) for one in drawn],
         left_out=len(probe.tokens) - len(drawn),
         states=max((len(one.leaders) for one in drawn), default=0),
     )
@@ -135,15 +142,22 @@ def _row(probe: ProbeReading, place: int) -> ProbeRow:
     )
 
 
+def _names(one: TokenReading) -> dict[str, str]:
+    rivals = [str(rival.get("text", "")) for rival in one.rivals]
+    return tokens_apart([one.text, *rivals, *one.leaders], _LABEL)
+
+
 def leaders(one: TokenReading) -> list[Cell]:
     """The leading token at every state, as cells of a logit lens table."""
     cells: list[Cell] = []
+    short, full = (tokens_apart([one.text, *one.leaders], limit) for limit in (_CELL, _LABEL))
     before: str | None = None
     for text, raw in zip(one.leaders, one.leader_probability, strict=False):
         value = finite(raw)
         cells.append(
             Cell(
-                text=token(text, 11),
+                text=short[text],
+                title="" if short[text] == full[text] else full[text],
                 value=number(value, 2) if value is None or value >= 0.01 else "<.01",
                 depth=0 if value is None else min(9, max(0, int(10 * value))),
                 same=text == before,

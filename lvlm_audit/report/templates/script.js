@@ -97,7 +97,7 @@
     data.y ??= numbers(svg.dataset.y);
     // A curve is read back from its own path: "M x yL x y...", a pixel tenth is finer than two digits.
     data.curves ??= all(".series", svg).map((series) => ({
-      name: series.querySelector("title").textContent,
+      name: series.querySelector("title")?.textContent ?? "",
       points: series.querySelector(".curve").getAttribute("d").split(/[ML]/).filter(Boolean).map(numbers),
     }));
     const [x0, x1, last] = data.x;

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from lvlm_audit.document import (
     Audit,
@@ -15,70 +13,32 @@ from lvlm_audit.document import (
     CorrectionsReading,
     DecoderComparison,
     Difference,
-    Finding,
     GroundingReading,
     HallucinationReading,
     ScoreReading,
-    Severity,
-    Stage,
     StageReading,
-    Verdict,
 )
 from lvlm_audit.report.drawing.ribbon import STAGE_KEYS, Band, stage_starts
 from lvlm_audit.report.select import urgency
-from lvlm_audit.report.terminal import notes
+from lvlm_audit.report.terminal import notes, table
+from lvlm_audit.report.terminal.speaker import Speaker
+from lvlm_audit.report.terminal.table import STYLES
 from lvlm_audit.report.words import (
-    VERDICT_MARKS,
     change,
     clip,
     counted,
     evidence_words,
-    figures,
     instrument,
     node_words,
     number,
+    outcome,
     ranges,
     share,
     token,
     visible,
 )
 
-_STYLES = {
-    Verdict.PASS: "green",
-    Verdict.FAIL: "bold red",
-    Verdict.INCONCLUSIVE: "yellow",
-    Verdict.NOT_APPLICABLE: "dim",
-}
-_STAGES = {
-    Stage.RAPID_EVOLUTION: "rapid",
-    Stage.STABILIZATION: "stable",
-    Stage.MUTATION: "mutation",
-    Stage.WHOLE_ANSWER: "answer",
-}
-"""Short for a narrow table; the ribbon above it and the report give the full names."""
-
-PER_CENT = "\N{NO-BREAK SPACE}%"
 _BANDS = {"rapid": ("░", ".", "blue"), "stable": ("▒", "=", ""), "mutation": ("▓", "#", "magenta")}
-_ASCII = str.maketrans(
-    {
-        "✓": "+",
-        "✗": "x",
-        "≥": ">=",
-        "≤": "<=",
-        "–": "-",
-        "—": "-",
-        "−": "-",
-        "…": "...",
-        "·": "|",
-        "⟨": "<",
-        "⟩": ">",
-        "↵": "\\n",
-        "␣": "_",
-        "∅": "''",
-        "→": "->",
-        "\N{NO-BREAK SPACE}": " ",
-    }
-)
 
 
 def summary(
@@ -99,20 +59,21 @@ def summary(
         written: the files that were written, to be named at the end.
         encoding: of the terminal where the text ends up, if the console only collects it.
     """
-    say = _Speaker(console, encoding or console.encoding)
+    say = Speaker(console, encoding or console.encoding)
     subject = audit.subject
-    mark = VERDICT_MARKS[audit.verdict]
-    say.line((f"{mark} {audit.verdict}", _STYLES[audit.verdict]), f"  {_one(audit.headline, 300)}")
-    model = f"model   {_one(subject.model, 80)}"
+    got = outcome(audit)
+    say.line((f"{got.mark} {got.word}", STYLES[got.colour]), f"  {_one(audit.headline, 300)}")
+    model = _one(subject.model, 80)
     if _one(subject.resolved, 80) != _one(subject.model, 80):
         model += f" ({_one(subject.resolved, 80)})"
     images = len({probe.cluster for probe in audit.probes})
-    say.line(
+    say.row(
+        "model",
         f"{model}, {counted(subject.blocks, 'block')}, {_one(subject.lens, 30)} lens, "
-        f"{counted(len(audit.probes), 'probe')} {evidence_words(images, subject.control)}"
+        f"{counted(len(audit.probes), 'probe')} {evidence_words(images, subject.control)}",
     )
     if (subject.divergence, subject.scaling) != ("jsd", "none"):
-        say.line(f"read    {_one(instrument(subject), 100)}")
+        say.row("read", _one(instrument(subject), 100))
     if subject.control:
         say.line((f"Control: {_one(subject.control, 60)}.", "bold yellow"))
         say.line(_one(subject.control_note, 900))
@@ -127,20 +88,20 @@ def summary(
         say.line((notes.line(note), "yellow"))
     _stages(audit.stages, say)
     if audit.classes is not None:
-        say.line(f"classes {_one(audit.classes.summary, 240)}")
+        say.row("classes", _one(audit.classes.summary, 240))
     if audit.grounding is not None:
-        say.line(f"image   {_one(_grounding(audit.grounding), 200)}")
+        say.row("image", _one(_grounding(audit.grounding), 200))
     if audit.decoder is not None:
         _decoder(audit.decoder, say)
     if audit.hallucination is not None:
-        say.line(f"words   {_one(_hallucination(audit.hallucination), 300)}")
+        say.row("words", _one(_hallucination(audit.hallucination), 300))
     for scores in audit.scores:
-        say.line(f"scores  {_one(_scores(scores), 200)}")
+        say.row("scores", _one(_scores(scores), 200))
     if audit.corrections is not None:
         for line in _corrections(audit.corrections):
-            say.line(f"anew    {_one(line, 200)}")
+            say.row("anew", _one(line, 200))
     if audit.findings:
-        console.print(_table(sorted(audit.findings, key=urgency), say))
+        table.show(sorted(audit.findings, key=urgency), say)
     else:
         say.line(("no finding: nothing was checked", "bold red"))
     if audit.comparison is not None:
@@ -149,55 +110,35 @@ def summary(
         say.line(f"written {_one(str(path), 500)}")
 
 
-class _Speaker:
-    """Prints text that no terminal can choke on."""
-
-    def __init__(self, console: Console, encoding: str) -> None:
-        self.console = console
-        try:
-            "✓✗≥≤–—−…·░▒▓⟨⟩".encode(encoding)
-            self.plain = False
-        except (UnicodeEncodeError, LookupError):
-            self.plain = True
-
-    def text(self, words: str, style: str = "") -> Text:
-        """Words as rich text: never parsed as markup, encodable by the terminal."""
-        if self.plain:
-            words = words.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
-        return Text(words, style=style)
-
-    def line(self, *parts: str | tuple[str, str]) -> None:
-        """One line of parts, each plain or with a style."""
-        whole = Text()
-        for part in parts:
-            whole.append_text(self.text(*([part] if isinstance(part, str) else part)))
-        self.console.print(whole, highlight=False, overflow="fold")
-
-
 def _one(text: str, limit: int) -> str:
-    """Text on one line, cut and made visible."""
-    return visible(clip(text, limit))
+    """Text on one line, cut between words and made visible."""
+    cut = clip(text, limit)
+    if len(cut) < len(text) and (place := cut.rfind(" ", limit // 2)) > 0:
+        cut = f"{cut[:place]} …"
+    return visible(cut)
 
 
-def _stages(stages: StageReading, say: _Speaker) -> None:
+def _stages(stages: StageReading, say: Speaker) -> None:
     found, _ = stage_starts(stages)
     pattern = _one(stages.pattern, 60)
     if not found:
-        say.line(f"stages  {pattern}: {_one(stages.evidence, 200)}")
+        say.row("stages", f"{pattern}: {_one(stages.evidence, 600)}")
         return
     columns = min(stages.blocks + 1, 40)
-    parts: list[str | tuple[str, str]] = [("stages  0 ")]
+    parts: list[str | tuple[str, str]] = ["0 "]
     for column in range(columns):
         # A deep model has more states than columns: each column shows the state in its middle.
         state = int((column + 0.5) * (stages.blocks + 1) / columns)
         parts.append(_cell(found, state, say.plain))
     parts.append(f" {stages.blocks}")
-    say.line(*parts)
+    say.row("stages", *parts)
     critical = "none" if stages.critical_layer is None else str(stages.critical_layer)
-    say.line(
-        f"        {pattern} · critical layer {critical} · "
-        f"mutation layers {ranges(stages.mutation_layers)}"
+    say.row(
+        "",
+        f"{pattern} · critical layer {critical} · mutation layers {ranges(stages.mutation_layers)}",
     )
+    if stages.late and not stages.mutation_layers:
+        say.row("", _one(stages.late, 500))
 
 
 def _grounding(found: GroundingReading) -> str:
@@ -248,24 +189,25 @@ def _corrections(found: CorrectionsReading) -> list[str]:
     return lines
 
 
-def _decoder(found: DecoderComparison, say: _Speaker) -> None:
+def _decoder(found: DecoderComparison, say: Speaker) -> None:
     """Two lines: what the decoder alone shows, and how far the critical layers are apart."""
     alone = found.stages
     pattern = "nothing" if alone is None else _one(alone.pattern, 60)
-    say.line(f"no img  {pattern} · decoder alone, {counted(found.prompts, 'distinct prompt')}")
+    say.row("no img", f"{pattern} · decoder alone, {counted(found.prompts, 'distinct prompt')}")
     for one in found.differences:
         if one.name == "critical (probability)":
             ends = one.interval
             within = "" if ends is None else f" [{number(ends.low)}, {number(ends.high)}]"
             apart = f"{change(one.difference, one.unit)}{within} {_one(one.unit, 20)}"
-            say.line(f"        critical layer, with images minus without: {apart}")
+            say.row("", f"critical layer, with images minus without: {apart}")
 
 
-def _against(found: Comparison, units: Mapping[str, str], say: _Speaker) -> None:
+def _against(found: Comparison, units: Mapping[str, str], say: Speaker) -> None:
     """What differs from the baseline beyond chance, a line each; how many do not, in one."""
-    say.line(
-        f"against {_one(found.baseline_model, 80)}, image by image; 95 % intervals, each for itself. "
-        f"{_one(found.note, 400)}"
+    say.row(
+        "against",
+        f"{_one(found.baseline_model, 80)}, image by image; 95 % intervals, each for itself. "
+        f"{_one(found.note, 400)}",
     )
     paired = [one for one in found.differences if one.interval is not None]
     clear = [one for one in paired if not _around_zero(one)]
@@ -274,16 +216,17 @@ def _against(found: Comparison, units: Mapping[str, str], say: _Speaker) -> None
         assert ends is not None
         # One unit for the whole: "-47.9 points [-64.8, -31]".
         low, high = (change(e, unit).removesuffix(" points") for e in (ends.low, ends.high))
-        say.line(
-            f"        {token(one.check, 40)} {change(one.difference, unit)} [{low}, {high}], "
-            f"{counted(one.n, 'image')}"
+        say.row(
+            "",
+            f"{token(one.check, 40)} {change(one.difference, unit)} [{low}, {high}], "
+            f"{counted(one.n, 'image')}",
         )
     close = len(paired) - len(clear)
     rest = len(found.differences) - len(paired)
     words = [f"{counted(close, 'check')} within chance"] if close else []
     words += [f"{rest} not comparable"] if rest else []
     if words:
-        say.line(f"        {', '.join(words)}")
+        say.row("", ", ".join(words))
 
 
 def _around_zero(one: Difference) -> bool:
@@ -296,39 +239,3 @@ def _cell(found: list[Band], state: int, plain: bool) -> tuple[str, str]:
             sign, ascii_sign, style = _BANDS[STAGE_KEYS[band.stage]]
             return (ascii_sign if plain else sign), style
     return "-", "dim"
-
-
-def _table(findings: list[Finding], say: _Speaker) -> Table:
-    """The findings, those that decide the exit code first; one or two lines each at width 80."""
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("check", overflow="fold")
-    table.add_column("stage", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    # The widest column, so the one that wraps where the terminal is narrow.
-    table.add_column(say.text("observed [interval] vs bound"), overflow="fold")
-    for severity in Severity:
-        chosen = [one for one in findings if one.severity is severity]
-        if chosen:
-            table.add_row(say.text(f"severity {severity}", "dim"))
-        for finding in chosen:
-            table.add_row(
-                say.text(token(finding.check, 40)),
-                say.text(_STAGES[finding.stage]),
-                say.text(
-                    f"{VERDICT_MARKS[finding.verdict]} {finding.verdict}", _STYLES[finding.verdict]
-                ),
-                say.text(str(finding.n)),
-                say.text(_numbers(finding)),
-            )
-    return table
-
-
-def _numbers(finding: Finding) -> str:
-    got = figures(finding)
-    bound = f"{got.operator} {got.bound} {got.unit}"
-    if finding.observed is None:
-        return f"— vs {bound}"
-    # One sign for the whole cell: "87.5 % [75.5, 99.5]".
-    interval = f" {got.interval.replace(PER_CENT, '')}" if finding.interval is not None else ""
-    return f"{got.observed}{interval} vs {bound}"
