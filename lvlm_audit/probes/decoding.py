@@ -145,11 +145,18 @@ def _unidentified(data: bytes, formats: tuple[str, ...]) -> str:
         return "the file is empty (0 bytes)"
     if is_lfs_pointer(data):
         return "it is a Git LFS pointer, not the image itself: run `git lfs pull` in its repository"
+    if data.startswith(b"/annex/objects/"):
+        return (
+            "it is a git-annex pointer, not the image itself: run `git annex get` in its repository"
+        )
+    begun = _begun_as(data)
+    if begun in formats:
+        return f"it begins as a {begun} file does, but is cut off or damaged"
     known = f"it is not one of {', '.join(formats)}"
     start = data[:512].lstrip().lower()
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+    if begun == "HEIF":
         return f"{known}: it is a HEIC file, and {HEIF_EXTRA}"
-    if data[4:12] in (b"ftypavif", b"ftypavis"):
+    if begun == "AVIF":
         return f"{known}: it is an AVIF file, which Pillow reads from 11.3 on"
     if data[4:8] == b"ftyp":
         return f"{known}: it is a video or another file of the MP4 family"
@@ -165,6 +172,17 @@ def _unidentified(data: bytes, formats: tuple[str, ...]) -> str:
 
 
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_BEGINNINGS = ((b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"GIF8", "GIF"))
+
+
+def _begun_as(data: bytes) -> str | None:
+    """The format that the first bytes announce, if it is one of the commonest."""
+    if data[4:8] == b"ftyp":
+        brand = data[8:12]
+        return "HEIF" if brand in _HEIC_BRANDS else "AVIF" if brand in (b"avif", b"avis") else None
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    return next((name for start, name in _BEGINNINGS if data.startswith(start)), None)
 
 
 def is_lfs_pointer(data: bytes) -> bool:

@@ -59,6 +59,8 @@ def finish(drafts: Iterable[Draft], source: Source) -> list[Probe]:
     for draft in ready:
         try:
             _drop_places(draft, source)
+            if not draft.images:
+                source.remarks.add("probes", _BLIND, "probe", _called(draft, source))
             for image in draft.images:
                 if _key(image) not in digests:
                     # A broken image is told once, however many probes show it.
@@ -114,10 +116,14 @@ def _drop_places(draft: Draft, source: Source) -> None:
             f"{len(draft.images)} images are given. Give as many, as a list."
         )
     draft.prompt = bare
-    place = draft.where.removeprefix(f"{source.where}, ")
-    source.remarks.add("probes", _PLACES, "probe", draft.id or place)
+    source.remarks.add("probes", _PLACES, "probe", _called(draft, source))
 
 
+def _called(draft: Draft, source: Source) -> str:
+    return draft.id or draft.where.removeprefix(f"{source.where}, ")
+
+
+_BLIND = "asked without an image, because their records give none"
 _PLACES = (
     "places for images (<image>) taken out of prompts, because the model's processor puts images before the "
     "text itself"

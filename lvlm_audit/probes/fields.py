@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.request import url2pathname
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.bounded import size
@@ -132,6 +133,29 @@ def name(where: str, record: Record, key: str, *, optional: bool = True) -> str 
     return value
 
 
+def image_value(where: str, key: str, value: Any, source: Source) -> ImageSource:
+    """The image that stands under a key: text as of `image`, or an object as programs write it.
+
+    An object holds a path or URL (`url`, `path`) or base64 (`bytes` of the datasets library, `data` of
+    Anthropic's interface).
+
+    Raises:
+        ProbeError: it is something else, or as of `image`.
+    """
+    if isinstance(value, dict):
+        held = next((k for k in ("bytes", "data") if value.get(k) is not None), None)
+        if held is not None and isinstance(value[held], str) and value[held]:
+            return _of_base64(where, value[held], f"base64 under {key!r}")
+        given = next((value[k] for k in ("url", "path") if value.get(k) is not None), value)
+    else:
+        given = value
+    if not isinstance(given, str) or not given.strip():
+        raise ProbeError(
+            f"{where}: {key!r} must be a path or a data URI, not {described(given)}. Write it as text."
+        )
+    return image(where, given, source)
+
+
 def image(where: str, path_text: str, source: Source) -> ImageSource:
     """The image at a path relative to the source's image folder, or written into the text itself.
 
@@ -144,9 +168,11 @@ def image(where: str, path_text: str, source: Source) -> ImageSource:
     if path_text[:5].lower() == "data:":
         return _of_data_uri(where, path_text)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path_text):
+        remedy = "save the image beside the file and give its path."
+        if path_text[:8].lower() == "file:///":
+            remedy = f"give the path alone ({short(url2pathname(path_text[7:]))})."
         raise ProbeError(
-            f"{where}: the image {short(path_text)} is a URL. Nothing is fetched from the network: "
-            f"save the image beside the file and give its path."
+            f"{where}: the image {short(path_text)} is a URL. Nothing is fetched from the network: {remedy}"
         )
     if len(path_text) >= _LEAST_BASE64 and path_text.startswith(_BASE64_STARTS):
         return _of_base64(where, path_text, "base64 image")

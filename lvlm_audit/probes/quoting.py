@@ -15,7 +15,7 @@ _TYPE_NAMES = {
     type(None): "null",
 }
 # Invisible characters that reorder the text around them in a terminal or a report.
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 
 
 def described(value: Any) -> str:

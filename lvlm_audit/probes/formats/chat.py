@@ -9,7 +9,7 @@ from typing import Any
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.drafts import Draft
-from lvlm_audit.probes.fields import image, number_or_name, text
+from lvlm_audit.probes.fields import image_value, number_or_name, text
 from lvlm_audit.probes.image_places import lead, places, without_places
 from lvlm_audit.probes.probe import ImageSource, Role, Turn
 from lvlm_audit.probes.quoting import described, short, visible
@@ -47,12 +47,14 @@ class Said:
         text: what is said, places for images taken out.
         images: those that the turn itself holds.
         open: places for images that the record gives elsewhere.
+        numbers: which of those images parts name by number, in the order of the parts.
     """
 
     role: Role
     text: str
     images: list[ImageSource] = field(default_factory=list)
     open: int = 0
+    numbers: list[int] = field(default_factory=list)
 
 
 def role(where: str, value: Any) -> Role:
@@ -95,6 +97,7 @@ def of_parts(who: Role, parts: Sequence[Any], where: str, source: Source) -> Sai
             said = part.get("text")
             if not isinstance(said, str):
                 raise ProbeError(f"{at}: 'text' must be text, not {described(said)}.")
+            note_unread(part, ("type", "text", "index"), source, "parts")
             inner = of_text(who, said, where, source)
             texts.append(inner.text)
             turn.open += inner.open
@@ -104,6 +107,8 @@ def of_parts(who: Role, parts: Sequence[Any], where: str, source: Source) -> Sai
                 _note_order(where, source)
             if found is None:
                 turn.open += 1
+                if type(part.get("index")) is int:
+                    turn.numbers.append(part["index"])
             else:
                 turn.images.append(found)
         else:
@@ -123,22 +128,31 @@ def _note_order(where: str, source: Source) -> None:
 
 def _part_image(where: str, part: Mapping[str, Any], source: Source) -> ImageSource | None:
     """The image of a part; None if the part only says that there is one."""
-    for key in ("image_url", "image", "path", "url", "base64"):
-        value = part.get(key)
-        if isinstance(value, dict):
-            value = value.get("url", value.get("path"))
-        if value is None:
-            continue
-        if not isinstance(value, str) or not value.strip():
+    key = next((key for key in _HOLD_IMAGES if part.get(key) is not None), None)
+    if key is None:
+        if part.get("file_id") is not None:
+            raise ProbeError(f"{where}: 'file_id' names a file on a server. Give the image itself.")
+        held = [name for name in part if part[name] is not None and name not in ("type", "index")]
+        if held:
+            # Read as a mere place, it would be shown whatever image the record gives elsewhere.
+            named = ", ".join(short(name) for name in held[:4])
             raise ProbeError(
-                f"{where}: {key!r} must be a path or a data URI, not {described(value)}."
+                f"{where}: an image part that holds {named} and no image. Give a path or a data URI "
+                f"under 'image'."
             )
-        if key == "base64" and not value.startswith("data:"):
-            value = f"data:image/*;base64,{value}"
-        return image(where, value, source)
-    if "file_id" in part:
-        raise ProbeError(f"{where}: 'file_id' names a file on a server. Give the image itself.")
-    return None
+        return None
+    value = part[key]
+    note_unread(part, ("type", "index", key), source, "parts")
+    if isinstance(value, dict):
+        note_unread(value, _IN_IMAGES, source, "parts")
+    if key == "base64" and isinstance(value, str) and not value.startswith("data:"):
+        value = {"bytes": value}
+    return image_value(where, key, value, source)
+
+
+_HOLD_IMAGES = ("image_url", "image", "path", "url", "base64", "source")
+# Of an image that is an object: OpenAI's, the datasets library's and Anthropic's keys.
+_IN_IMAGES = ("url", "path", "bytes", "data", "type", "media_type")
 
 
 def given_images(where: str, record: Mapping[str, Any], source: Source) -> list[ImageSource]:
@@ -156,12 +170,7 @@ def given_images(where: str, record: Mapping[str, Any], source: Source) -> list[
     for key in ("image", "images"):
         value = record.get(key)
         for one in value if isinstance(value, list) else [] if value is None else [value]:
-            path = one.get("path") if isinstance(one, dict) else one
-            if not isinstance(path, str) or not path.strip():
-                raise ProbeError(
-                    f"{where}: {key!r} must be a path or a list of paths, not {described(one)}."
-                )
-            found.append(image(where, path, source))
+            found.append(image_value(where, key, one, source))
     return found
 
 
@@ -176,11 +185,14 @@ def labels_of(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: record[key] for key in LABELS if isinstance(record.get(key), str)}
 
 
-def note_unread(record: Mapping[str, Any], read: Sequence[str], source: Source) -> None:
-    """Remarks on the keys of a record that nothing reads."""
-    for key in record:
-        if key not in read and key not in LABELS:
-            source.remarks.add("probes", "left out: what records hold under", "key", key)
+def note_unread(
+    held: Mapping[str, Any], read: Sequence[str], source: Source, whose: str = "records"
+) -> None:
+    """Remarks on what a record, or a turn or a part of it, holds that nothing reads."""
+    for key, value in held.items():
+        label = whose == "records" and key in LABELS and isinstance(value, str)
+        if key not in read and value is not None and not label:
+            source.remarks.add("probes", f"left out: what {whose} hold under", "key", key)
 
 
 def draft_of(
@@ -251,12 +263,21 @@ def _place(where: str, turns: Sequence[Said], beside: Sequence[ImageSource]) -> 
             f"{where}: the turns have {wanted} places for images, but {len(beside)} images are given. Give as "
             f"many under 'image' or 'images', in their order."
         )
+    numbers = [number for turn in turns for number in turn.numbers]
+    if numbers and numbers != list(range(wanted)):
+        raise ProbeError(
+            f"{where}: the image parts name the images {short(numbers)} by 'index', not each once in the "
+            f"order in which they are given. Give the images in the order of their places."
+        )
     left = iter(beside)
     for turn in turns:
         turn.images = [*turn.images, *(next(left) for _ in range(turn.open))]
 
 
-def system_of(where: str, record: Mapping[str, Any]) -> list[Said]:
-    """A system turn that a record gives beside its turns."""
-    system = text(where, record, "system") if record.get("system") else None
+def system_of(where: str, record: Mapping[str, Any], source: Source) -> list[Said]:
+    """A system turn that a record gives beside its turns, as a text or as parts."""
+    given = record.get("system")
+    if isinstance(given, list):
+        return [of_parts("system", given, f"{where}, system", source)]
+    system = text(where, record, "system") if given else None
     return [] if system is None else [Said("system", system)]

@@ -54,6 +54,7 @@ def _draft(where: str, record: dict[str, Any], source: Source) -> Draft:
         require(at, turn, ("from", "value"), f"A record is {_EXAMPLE}.")
         if not isinstance(turn["value"], str):
             raise ProbeError(f"{at}: 'value' must be text, not {described(turn['value'])}.")
+        chat.note_unread(turn, ("from", "value"), source, "turns")
         who.append((chat.role(at, turn["from"]), turn["value"]))
     asked = [i for i, (speaker, _) in enumerate(who) if speaker == "user"]
     if not asked:
@@ -78,7 +79,7 @@ def _draft(where: str, record: dict[str, Any], source: Source) -> Draft:
     ]
     return chat.draft_of(
         where,
-        [*chat.system_of(where, record), *said],
+        [*chat.system_of(where, record, source), *said],
         chat.given_images(where, record, source),
         source,
         id=identity,

@@ -57,12 +57,7 @@ def drafts(source: Source) -> Iterator[Draft]:
     asked = set(texts.values())
     _note(source, images, unread, [path for path in others if path not in asked])
     if texts:
-        for path in images:
-            if path not in texts:
-                source.remarks.add(
-                    "probes", "left out: no questions beside", "image", path.as_posix()
-                )
-        yield from mme.drafts(source.where, root, images, texts)
+        yield from mme.drafts(source, root, images, texts)
         return
     prompt = DEFAULT_PROMPT if source.prompt is None else source.prompt
     for image in images:

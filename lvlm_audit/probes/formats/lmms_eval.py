@@ -34,7 +34,12 @@ def _draft(where: str, record: dict[str, Any], source: Source) -> Draft:
     doc = record.get("doc") if isinstance(record.get("doc"), dict) else {}
     assert isinstance(doc, dict)
     media = record.get("input_media")
-    if isinstance(media, list) and len(media) == 1:
+    if isinstance(media, list) and len(media) > 1:
+        raise ProbeError(
+            f"{where}: 'input_media' names {len(media)} images, and of a sample log one is read. Write the "
+            f"questions with their images as a probe file (docs/probes.md)."
+        )
+    if isinstance(media, list) and media:
         doc = {**doc, "image": media[0]}
     if not any(isinstance(doc.get(key), str) for key in questions.IMAGES):
         has = ", ".join(short(key) for key in list(record)[:8])
@@ -46,8 +51,15 @@ def _draft(where: str, record: dict[str, Any], source: Source) -> Draft:
     context = record.get("input")
     if not isinstance(context, str) or not context.strip():
         context = next((doc[key] for key in questions.QUESTIONS if doc.get(key) is not None), None)
+    if asked.get("question_id") is None and asked.get("id") is None:
+        asked["id"] = record.get("doc_id")
     target = record.get("target")
+    if type(target) in (int, float):
+        target = str(target)
     if isinstance(target, str) and target.strip():
         asked = {key: value for key, value in asked.items() if key not in questions.ANSWERS}
         asked["answer"] = target
+    elif target is not None:
+        place = where.removeprefix(f"{source.where}, ")
+        source.remarks.add("probes", "left out: targets that are no text", "record", place)
     return questions.draft(where, {**asked, "text": context}, source)

@@ -55,9 +55,15 @@ def _request(where: str, record: dict[str, Any], source: Source) -> Draft:
     if not isinstance(body, dict):
         raise ProbeError(f"{where}: 'body' must be an object, not {described(body)}.")
     chat.note_unread(record, (*BATCH_KEYS, "method", "url"), source)
-    turns = body.get("messages", body.get("input"))
-    inner = {**body, "messages": turns, "custom_id": record["custom_id"]}
-    return _draft(where, {key: value for key, value in inner.items() if key != "input"}, source)
+    inner = {**body, "custom_id": record["custom_id"]}
+    if "messages" not in body:
+        # The Responses interface has its own names for the turns and the system turn.
+        asked = inner.pop("input", None)
+        inner["messages"] = (
+            [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
+        )
+        inner.setdefault("system", inner.pop("instructions", None))
+    return _draft(where, inner, source)
 
 
 def _draft(where: str, record: dict[str, Any], source: Source) -> Draft:
@@ -71,7 +77,7 @@ def _draft(where: str, record: dict[str, Any], source: Source) -> Draft:
     said = [_turn(f"{where}, messages[{i}]", one, source) for i, one in enumerate(messages)]
     return chat.draft_of(
         where,
-        [*chat.system_of(where, record), *said],
+        [*chat.system_of(where, record, source), *said],
         chat.given_images(where, record, source),
         source,
         id=chat.identity(where, record, "custom_id", "id", "question_id"),
@@ -86,6 +92,7 @@ def _turn(where: str, message: Any, source: Source) -> chat.Said:
     require(where, message, ("role", "content"), f"A record is {_EXAMPLE}.")
     who = chat.role(where, message["role"])
     _refuse_tools(where, message)
+    chat.note_unread(message, ("role", "content", "type"), source, "turns")
     content = message["content"]
     if isinstance(content, str):
         return chat.of_text(who, content, where, source)

@@ -15,10 +15,14 @@ from lvlm_audit.probes.drafts import Draft
 from lvlm_audit.probes.probe import ImageSource
 from lvlm_audit.probes.problems import Problems
 from lvlm_audit.probes.quoting import short, visible
+from lvlm_audit.probes.source import Source
 
 _TEXTS, _IMAGES = "questions_answers_YN", "images"
 _MOST = 1 << 20
-_LINE = "A line is a question, a tab, and Yes or No."
+_LINE = (
+    "A line is a question, a tab, and Yes or No. If these are no questions, take the texts away, or use "
+    "read_probes(..., prompt=...)."
+)
 
 
 def texts_of(
@@ -27,28 +31,30 @@ def texts_of(
     """Each image's text file, where the folder is laid out as MME's; empty where it is not.
 
     Captions beside images, as training sets have them, are no questions: at least one of the texts must
-    hold a tab.
+    hold a tab between words.
     """
     by_place = {_place(path): path for path in others if path.suffix.lower() == ".txt"}
     pairs = {image: by_place[_place(image)] for image in images if _place(image) in by_place}
-    return pairs if any("\t" in _content(root, text) for text in pairs.values()) else {}
+    return pairs if any("\t" in _content(root, text).strip() for text in pairs.values()) else {}
 
 
 def drafts(
-    where: str, root: Path, images: Sequence[PurePath], texts: Mapping[PurePath, PurePath]
+    source: Source, root: Path, images: Sequence[PurePath], texts: Mapping[PurePath, PurePath]
 ) -> list[Draft]:
-    """The questions of all images that have some.
+    """The questions of all images that have some; a remark names the others.
 
     Raises:
         ProbeError: lines that are not a question and its answer, all of them.
     """
+    where = source.where
     found: list[Draft] = []
     problems = Problems(where)
     for image in images:
-        if image not in texts:
-            continue
         shown = ImageSource(name=image.as_posix(), path=root / image)
-        for number, line in enumerate(_content(root, texts[image]).splitlines(), start=1):
+        content = _content(root, texts[image]) if image in texts else ""
+        if not content.strip():
+            source.remarks.add("probes", "left out: no questions beside", "image", image.as_posix())
+        for number, line in enumerate(content.splitlines(), start=1):
             if not line.strip():
                 continue
             place = f"{where}, {short(texts[image].as_posix())}, line {number}"
@@ -67,7 +73,7 @@ def drafts(
                     labels={
                         "dataset": "MME",
                         "kind": "yes_no",
-                        "category": visible(_place(image)[0].name) or "MME",
+                        "category": visible(_place(root / image)[0].name) or "MME",
                         "expected": expected,
                     },
                 )

@@ -14,7 +14,7 @@ from typing import Any
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.drafts import Draft
-from lvlm_audit.probes.fields import image, text
+from lvlm_audit.probes.fields import image, image_value, text
 from lvlm_audit.probes.formats import chat
 from lvlm_audit.probes.formats.each import each
 from lvlm_audit.probes.probe import ImageSource
@@ -25,7 +25,7 @@ IMAGES = ("image", "image_source", "image_path")
 QUESTIONS = ("text", "question")
 ANSWERS = ("answer", "label", "gt_answer")
 
-_READ = (*IMAGES, *QUESTIONS, *ANSWERS, "question_id", "id")
+_IDS = ("question_id", "id")
 _EXAMPLE = '{"question_id": 1, "image": "photo.jpg", "text": "What is this?", "category": "detail"}'
 _POPE_CATEGORIES = ("adversarial", "popular", "random")
 
@@ -53,16 +53,20 @@ def draft(where: str, record: dict[str, Any], source: Source) -> Draft:
     ]
     if missing:
         raise ProbeError(f"{where}: no {' and no '.join(missing)}. A record is {_EXAMPLE}.")
-    chat.note_unread(record, _READ, source)
-    question = next(key for key in QUESTIONS if record.get(key) is not None)
-    key = next((key for key in ANSWERS if record.get(key) is not None), None)
-    answer = None if key is None else text(where, record, key)
+    # Of several names for one thing the first is read; the others may say something else.
+    read = [
+        next((key for key in keys if record.get(key) is not None), "")
+        for keys in (IMAGES, QUESTIONS, ANSWERS, _IDS)
+    ]
+    chat.note_unread(record, read, source)
+    _, question, key, _ = read
+    answer = text(where, record, key) if key else None
     labels = chat.labels_of(record)
     if answer is not None and answer.strip().lower().rstrip(".") in ("yes", "no"):
         labels |= {"kind": "yes_no", "expected": answer.strip().lower().rstrip(".")}
         if labels.get("category") in _POPE_CATEGORIES:
             labels["dataset"] = "POPE"
-    identity = chat.identity(where, record, "question_id", "id")
+    identity = chat.identity(where, record, *_IDS)
     shown = _image(where, record, source)
     return Draft(
         where,
@@ -78,6 +82,8 @@ def draft(where: str, record: dict[str, Any], source: Source) -> Draft:
 def _image(where: str, record: Mapping[str, Any], source: Source) -> ImageSource:
     """The image; exported sets name it without its ending."""
     key = next(key for key in IMAGES if record.get(key) is not None)
+    if not isinstance(record[key], str):
+        return image_value(where, key, record[key], source)
     name = text(where, record, key, optional=False) or ""
     endings = ("", ".jpg", ".png", ".jpeg") if key == "image_source" else ("",)
     there = [name + end for end in endings if os.path.isfile(source.folder / (name + end))]
