@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 
 from lvlm_audit.auditing.conclude import decides
-from lvlm_audit.document import Finding, Severity, Verdict
+from lvlm_audit.document import Finding
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.pytest_plugin.session import SESSION
+from lvlm_audit.pytest_plugin.status import PROPERTY
 from lvlm_audit.pytest_plugin.xdist import asked_for
 from lvlm_audit.report.words import error_words, visible
 from lvlm_audit.spec.check import Check
 from lvlm_audit.spec.suite import Mark, load_file
-
-PROPERTY = "lvlm_audit"
 
 
 class CheckFailedError(Exception):
@@ -138,20 +137,3 @@ def _lines(path: Path) -> dict[str, int]:
         )
         found.update({t.id: node.lineno - 1 for t in targets if isinstance(t, ast.Name)})
     return found
-
-
-def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """How a check's verdict is counted and shown where pass and fail do not say it."""
-    properties = dict(report.user_properties)
-    if hasattr(report, "wasxfail"):
-        return None
-    if report.when != "call" or report.outcome != "passed" or PROPERTY not in properties:
-        return None
-    severity, verdict = str(properties[PROPERTY]).split(":")
-    if verdict == Verdict.NOT_APPLICABLE:
-        return "not applicable", "n", ("NOT APPLICABLE", {"yellow": True})
-    if verdict == Verdict.INCONCLUSIVE:
-        return "inconclusive", "i", ("INCONCLUSIVE", {"yellow": True})
-    if verdict == Verdict.FAIL and severity == Severity.WARN:
-        return "warned", "w", ("WARN", {"yellow": True})
-    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lvlm_audit.document import Expectation, Verdict
-from lvlm_audit.pytest_plugin.collection import PROPERTY
+from lvlm_audit.pytest_plugin.status import PROPERTY
 
 _STRICT = "[XPASS(strict)] "
 

@@ -152,7 +152,7 @@ class AuditSession:
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         if not isinstance(report, pytest.TestReport):
             return None
-        from lvlm_audit.pytest_plugin.collection import status_of
+        from lvlm_audit.pytest_plugin.status import status_of
 
         return status_of(report)
 
