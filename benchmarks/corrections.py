@@ -15,7 +15,7 @@ from typing import cast
 import numpy as np
 
 from benchmarks.markdown import rendered
-from lvlm_audit import HookedModel, Probe, __version__, find_stages, load, record
+from lvlm_audit import Probe, __version__, find_stages, load, record
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.demo.assemble import demo_folder
 from lvlm_audit.demo.probes import demo_probes
@@ -25,6 +25,7 @@ from lvlm_audit.interventions.deco import DeCo
 from lvlm_audit.interventions.decoding import Intervention, SkipBlocks
 from lvlm_audit.interventions.dola import DoLa
 from lvlm_audit.interventions.redecoding import iter_redecoded
+from lvlm_audit.models import HookedModel
 from lvlm_audit.models.aliases import resolve
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
 from lvlm_audit.probes.controlled import text_questions
@@ -105,9 +106,7 @@ def answered(
                 intervention,
                 max_new_tokens=MAX_NEW_TOKENS,
                 batch_size=BATCH,
-                on_progress=lambda done, total, _: print(
-                    f"{intervention.name}: {done} of {total}", flush=True
-                ),
+                on_progress=lambda event: print(event, flush=True),
             )
         )
         store.save(folder, store.Recording(found, {}))

@@ -5,17 +5,9 @@ has no such sets: the checks are then not applicable, and the report shows what 
 share of the depth does. Run it by name: `pytest --lvlm-model llava-1.5-7b checks/check_compression.py`.
 """
 
-from lvlm_audit import (
-    Check,
-    Holds,
-    Severity,
-    Skip,
-    Stage,
-    answer_agreement,
-    at_least,
-    at_most,
-    leader_agreement,
-)
+from lvlm_audit import Check, Severity, Skip, Stage, at_least, at_most
+from lvlm_audit.metrics import answer_agreement, leader_agreement
+from lvlm_audit.properties import Holds
 
 OPT_IN = True
 

@@ -1,6 +1,8 @@
 """The whole answer: it depends on the image, and on the right one."""
 
-from lvlm_audit import Check, Stage, Value, at_least, image_advantage, image_divergence
+from lvlm_audit import Check, Stage, at_least
+from lvlm_audit.metrics import image_advantage, image_divergence
+from lvlm_audit.properties import Value
 
 image_matters = Check(
     "Another probe's image changes the distributions of the answer's content tokens.",

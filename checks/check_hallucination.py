@@ -5,15 +5,9 @@ are not applicable, and without --lvlm-baseline the third is not. Run it by name
 `pytest --lvlm-model llava-1.5-7b --lvlm-probes pope.json checks/check_hallucination.py`.
 """
 
-from lvlm_audit import (
-    Check,
-    Holds,
-    Severity,
-    Stage,
-    at_most,
-    hallucinated,
-    late_reversal,
-)
+from lvlm_audit import Check, Severity, Stage, at_most
+from lvlm_audit.metrics import hallucinated, late_reversal
+from lvlm_audit.properties import Holds
 
 OPT_IN = True
 

@@ -1,16 +1,8 @@
 """Mutation: late layers may revise the answer, but not as a habit, and not against the image."""
 
-from lvlm_audit import (
-    Check,
-    Kept,
-    LateMutation,
-    Severity,
-    Stage,
-    at_least,
-    at_most,
-    image_divergence,
-    token_probability,
-)
+from lvlm_audit import Check, Severity, Stage, at_least, at_most
+from lvlm_audit.metrics import image_divergence, token_probability
+from lvlm_audit.properties import Kept, LateMutation
 
 late_switch_bounded = Check(
     "Few content tokens replace a settled leader in the last quarter of the depth.",

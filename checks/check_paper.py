@@ -4,17 +4,9 @@ These describe LLaVA-1.5-7B as that instrument shows it; they are a comparison, 
 name: `pytest --lvlm-model llava-1.5-7b checks/check_paper.py`.
 """
 
-from lvlm_audit import (
-    Check,
-    LateMutation,
-    Plateau,
-    Rise,
-    Severity,
-    Stage,
-    at_least,
-    neighbour_divergence,
-    token_probability,
-)
+from lvlm_audit import Check, Severity, Stage, at_least
+from lvlm_audit.metrics import neighbour_divergence, token_probability
+from lvlm_audit.properties import LateMutation, Plateau, Rise
 
 OPT_IN = True
 

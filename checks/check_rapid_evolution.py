@@ -1,18 +1,8 @@
 """Rapid evolution: the answer takes shape on the way up, and more than any fluent answer would."""
 
-from lvlm_audit import (
-    Check,
-    LevelGap,
-    Rise,
-    Severity,
-    Stage,
-    Value,
-    at_least,
-    at_most,
-    nucleus_mass,
-    token_lead,
-    token_probability,
-)
+from lvlm_audit import Check, Severity, Stage, at_least, at_most
+from lvlm_audit.metrics import nucleus_mass, token_lead, token_probability
+from lvlm_audit.properties import LevelGap, Rise, Value
 
 answer_forms = Check(
     "The emitted token's probability rises monotonically until it settles.",

@@ -1,15 +1,8 @@
 """Stabilization: once formed, the answer holds."""
 
-from lvlm_audit import (
-    Check,
-    Plateau,
-    Saturates,
-    Severity,
-    Stage,
-    at_least,
-    neighbour_divergence,
-    token_probability,
-)
+from lvlm_audit import Check, Severity, Stage, at_least
+from lvlm_audit.metrics import neighbour_divergence, token_probability
+from lvlm_audit.properties import Plateau, Saturates
 
 settles_early = Check(
     "The leading token no longer changes from some state before L-1 on.",

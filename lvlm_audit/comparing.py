@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from lvlm_audit.document import Audit, Comparison, Difference, Finding, Interval
+from lvlm_audit.errors import UsageError
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.statistics import cluster_mean
 
 _CONFIDENCE = 0.95
@@ -42,6 +46,25 @@ def compare(audit: Audit, baseline: Audit, *, seed: int = 0) -> Comparison:
         ],
         note=note,
     )
+
+
+def with_comparison(audit: Audit, baseline: Audit, *, seed: int = 0) -> Audit:
+    """The same audit, with its comparison in the document."""
+    return dataclasses.replace(audit, comparison=compare(audit, baseline, seed=seed))
+
+
+def earlier(path: Path) -> Audit:
+    """The audit that a file holds, as a baseline.
+
+    Raises:
+        UsageError: there is no such file.
+        DocumentError: it holds no audit.
+    """
+    if not path.is_file():
+        raise UsageError(
+            f"{spelled('baseline')} {str(path)!r} is not a file. Write one with {spelled('json')} first."
+        )
+    return Audit.load(path)
 
 
 def _conditions(audit: Audit, baseline: Audit) -> Iterator[tuple[str, str, str]]:

@@ -81,13 +81,14 @@ def test_calibrate_errors_are_one_line(arguments, message, tmp_path, capsys):
 
 def test_calibrate_hands_its_options_over_and_writes_what_was_found(tmp_path, monkeypatch, capsys):
     from lvlm_audit.document import Calibration
+    from lvlm_audit.progress import Progress
 
     given = {}
 
     def calibrate(suite, settings, *, rounds, on_progress):
         given.update(checks=[c.name for c in suite.checks], settings=settings, rounds=rounds)
-        on_progress("recording", 0, 2)
-        on_progress("recording", 1, 2)
+        on_progress(Progress("recording", 0, 2))
+        on_progress(Progress("recording", 1, 2))
         return Calibration("m", "raw", "p", "fresh probes", rounds, [], "A note.", {})
 
     monkeypatch.setattr("lvlm_audit.auditing.calibrate.calibrate", calibrate)

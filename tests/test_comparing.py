@@ -7,9 +7,11 @@ import dataclasses
 import pytest
 
 import lvlm_audit
-from lvlm_audit import Check, Rise, Stage, Value, at_least, token_probability
+from lvlm_audit import Check, Stage, at_least
 from lvlm_audit.comparing import compare
 from lvlm_audit.document import Audit
+from lvlm_audit.metrics import token_probability
+from lvlm_audit.properties import Rise, Value
 from lvlm_audit.spec.suite import Suite
 from tests.synthetic import rising, trace
 

@@ -10,7 +10,7 @@ import pytest
 
 import lvlm_audit
 from lvlm_audit.metrics.curves import Metric
-from lvlm_audit.spec.properties import REGISTRY
+from lvlm_audit.properties import REGISTRY
 from tests.synthetic import effect, pair, rising, trace
 
 PAGE = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -20,15 +20,15 @@ ROWS = {
 }
 METRICS = {
     name: value
-    for name in lvlm_audit.__all__
-    if isinstance(value := getattr(lvlm_audit, name), Metric)
+    for name in lvlm_audit.metrics.__all__
+    if isinstance(value := getattr(lvlm_audit.metrics, name), Metric)
 }
 OURS = {name for name, kind in REGISTRY.items() if kind.__module__.startswith("lvlm_audit.")}
 
 
 def test_the_page_lists_what_there_is_and_nothing_else() -> None:
     assert set(ROWS) == set(METRICS) | OURS
-    assert set(lvlm_audit.__all__) >= OURS
+    assert set(lvlm_audit.properties.__all__) >= OURS
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -9,28 +9,30 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy.special import stdtrit
 
-from lvlm_audit.auditing.gather import (
-    Gathered,
+from lvlm_audit.auditing.gather import Gathered, gather
+from lvlm_audit.auditing.plan import plan, with_paper_index
+from lvlm_audit.auditing.subject import (
+    NOTHING_GIVEN,
+    Given,
     choose_probes,
-    gather,
     open_subject,
+    probe_source,
     without_eyes,
 )
-from lvlm_audit.auditing.plan import plan, with_paper_index
 from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.document import Bound, Calibration, Floor, rounded
 from lvlm_audit.errors import CheckError, UsageError
 from lvlm_audit.notes import distinct
 from lvlm_audit.probes.controlled import BY_PROMPT, under_control
+from lvlm_audit.progress import OnProgress, renamed
 from lvlm_audit.recordings.evidence import Evidence, Recorded
-from lvlm_audit.recordings.job import Progress
 from lvlm_audit.settings.audit import Settings
 from lvlm_audit.settings.reading import LensName
 from lvlm_audit.settings.spelling import spelled
@@ -70,7 +72,8 @@ def calibrate(
     settings: Settings,
     *,
     rounds: int | None = None,
-    on_progress: Progress | None = None,
+    given: Given = NOTHING_GIVEN,
+    on_progress: OnProgress | None = None,
 ) -> Calibration:
     """Measure the noise floor of every check of a suite on one model.
 
@@ -78,6 +81,7 @@ def calibrate(
         suite: the declared checks.
         settings: model, probes and how to record.
         rounds: sets of fresh probes, or pairs of halves; None: the default of the method.
+        given: a model or probes that are in memory already.
         on_progress: called while recording.
 
     Raises:
@@ -90,11 +94,13 @@ def calibrate(
             f"suite {suite.name!r} has no check: there is no noise floor to measure. Name a folder of "
             f"check_*.py files."
         )
-    checkpoint, is_demo = open_subject(settings)
+    checkpoint, is_demo = open_subject(settings, given)
     if without_eyes(settings, checkpoint):
         settings = dataclasses.replace(settings, control="text-only")
     method: Literal["fresh probes", "halves of one probe set"] = (
-        "fresh probes" if is_demo and settings.probes is None else "halves of one probe set"
+        "fresh probes"
+        if is_demo and probe_source(settings, given) == "bundled"
+        else "halves of one probe set"
     )
     usual = FRESH_ROUNDS if method == "fresh probes" else HALVES_ROUNDS
     count = usual if rounds is None else rounds
@@ -108,7 +114,14 @@ def calibrate(
         for k in range(count):
             told = _in_round(on_progress, k, count)
             gathered.append(
-                gather(settings, needs, checkpoint, demo_probes(seed=k), on_progress=told)
+                gather(
+                    settings,
+                    needs,
+                    checkpoint,
+                    demo_probes(seed=k),
+                    keep=given.keep,
+                    on_progress=told,
+                )
             )
         sets = [g.evidence for g in gathered]
         noise = {c.name: between(c, [_through(s, c, settings) for s in sets]) for c in suite.checks}
@@ -117,7 +130,7 @@ def calibrate(
             f"the one between them."
         )
     else:
-        probes = choose_probes(settings, is_demo)
+        probes = choose_probes(settings, is_demo, given)
         # As they are asked: without their images, equal prompts are one and the same.
         images = len({p.cluster for p in under_control(probes, settings.control).probes})
         unit = "distinct prompts" if settings.control in BY_PROMPT else "images"
@@ -126,7 +139,9 @@ def calibrate(
                 f"{images} {unit} cannot be halved: a half needs at least {MIN_IMAGES}. Give at "
                 f"least {2 * MIN_IMAGES}."
             )
-        gathered = [gather(settings, needs, checkpoint, probes, on_progress=on_progress)]
+        gathered = [
+            gather(settings, needs, checkpoint, probes, keep=given.keep, on_progress=on_progress)
+        ]
         evidence = gathered[0].evidence
         noise = {
             c.name: within(c, _through(evidence, c, settings), count, seed=settings.seed)
@@ -140,7 +155,7 @@ def calibrate(
     return Calibration(
         model=settings.model or "demo",
         lens=settings.lens,
-        probes=settings.probes.name if settings.probes else "bundled",
+        probes=probe_source(settings, given),
         method=method,
         rounds=count,
         floors=[floor(c, noise[c.name]) for c in suite.checks],
@@ -236,12 +251,8 @@ def _through(evidence: _ByLens, check: Check, settings: Settings) -> Evidence:
     return evidence[check.lens or settings.lens]
 
 
-def _in_round(
-    on_progress: Progress | None, k: int, count: int
-) -> Callable[[str, int, int], None] | None:
-    if on_progress is None:
-        return None
-    return lambda what, done, total: on_progress(f"round {k + 1} of {count}: {what}", done, total)
+def _in_round(on_progress: OnProgress | None, k: int, count: int) -> OnProgress | None:
+    return renamed(on_progress, lambda what: f"round {k + 1} of {count}: {what}")
 
 
 def _provenance(

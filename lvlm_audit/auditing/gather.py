@@ -7,28 +7,33 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import logging
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lvlm_audit.auditing.keeping import Keeper, digest_of
+from lvlm_audit.cache import cache_dir
 from lvlm_audit.engine.local import LocalEngine
 from lvlm_audit.engine.protocol import Engine
-from lvlm_audit.errors import ModelBroken, ProbeError, UsageError
+from lvlm_audit.errors import ModelBroken, ProbeError
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.lenses.registry import content_key
-from lvlm_audit.models.aliases import Checkpoint, resolve
-from lvlm_audit.models.formats import takes_images
+from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.identity import fingerprint as model_fingerprint
 from lvlm_audit.models.identity import is_here, packages_of
+from lvlm_audit.models.in_memory import InMemory
 from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.controlled import Shown, under_control
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
 from lvlm_audit.probes.probe import Probe, Probes
+from lvlm_audit.progress import OnProgress, Progress
 from lvlm_audit.recordings.evidence import Evidence, Recorded, split
-from lvlm_audit.recordings.job import Progress, Work
+from lvlm_audit.recordings.job import Work
 from lvlm_audit.recordings.need import Need
 from lvlm_audit.recordings.registry import KINDS
 from lvlm_audit.recordings.skip_sets import SkippedBlocks, form
@@ -42,6 +47,9 @@ from lvlm_audit.version import __version__
 
 if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,83 +68,25 @@ class Gathered:
     """As they were asked: under a control, what was really shown."""
 
 
-def open_subject(settings: Settings) -> tuple[Checkpoint, bool]:
-    """Find the checkpoint without opening it.
-
-    Returns:
-        The checkpoint, and whether it is the demo model.
-
-    Raises:
-        ModelNotFound: no such model, or the demo model is not assembled.
-    """
-    from lvlm_audit.demo.assemble import PROVENANCE_FILE, demo_folder
-
-    is_demo = settings.model is None or settings.model == "demo"
-    name = str(demo_folder()) if is_demo else cast(str, settings.model)
-    checkpoint = resolve(name, revision=settings.revision, adapter=settings.adapter)
-    folder = checkpoint.folder
-    return checkpoint, is_demo or (folder is not None and (folder / PROVENANCE_FILE).is_file())
-
-
-def without_eyes(settings: Settings, checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint is a decoder that takes no images, so that prompts are asked without theirs.
-
-    Raises:
-        UsageError: the settings ask for what needs images.
-    """
-    if checkpoint.folder is None or takes_images(checkpoint.folder):
-        return False
-    wanted = {
-        spelled("control", settings.control): settings.control not in (None, "text-only"),
-        spelled("compare_llm"): settings.compare_llm,
-        spelled("answers", "reference"): settings.answers == "reference",
-    }
-    for option, asked in wanted.items():
-        if asked:
-            raise UsageError(
-                f"{checkpoint.name!r} is a language model without image input: its prompts are asked without "
-                f"images, and {option} needs them. Drop it, or give a vision-language checkpoint."
-            )
-    return True
-
-
-def choose_probes(settings: Settings, is_demo: bool) -> Probes:
-    """The user's probes, or the bundled set that fits the model.
-
-    Raises:
-        ProbeError: a probe file that cannot be asked.
-    """
-    from lvlm_audit.probes.bundled import default_probes
-    from lvlm_audit.probes.readers import read_probes
-
-    if settings.probes is not None:
-        return read_probes(
-            settings.probes, format=settings.probe_format, images=settings.image_folder
-        )
-    if not is_demo:
-        return Probes(default_probes())
-    from lvlm_audit.demo.probes import demo_probes
-
-    return Probes(demo_probes())
-
-
 def gather(
     settings: Settings,
     needs: Sequence[Need],
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | InMemory,
     probes: Sequence[Probe],
     *,
+    keep: bool = True,
     model: HookedModel | None = None,
     engine: Engine | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Gathered:
     """Provide every needed recording, reusing what the store holds.
 
     Args:
         settings: what was asked for.
         needs: which recordings, each after those that it is made of.
-        checkpoint: of the model.
+        checkpoint: of the model, or the model itself.
         probes: what is asked.
+        keep: without it nothing is taken out of the store, and nothing kept in it.
         model: the checkpoint opened already, which the caller closes; None: it is opened if something
             has to be recorded, and closed.
         engine: who computes; None: this process. It is closed at the end.
@@ -149,11 +99,12 @@ def gather(
     if settings.answers == "reference":
         _require_answers(probes)
     shown = under_control(probes, settings.control)
-    report = on_progress or (lambda *_: None)
+    report = on_progress or (lambda _: None)
+    keep = keep and not (isinstance(checkpoint, InMemory) and checkpoint.key is None)
     computing: Engine = engine or LocalEngine(settings, checkpoint, model=model, on_progress=report)
     read = probes.notes if isinstance(probes, Probes) else ()
     try:
-        gathered = _Session(settings, checkpoint, shown, report, computing).gather(needs)
+        gathered = _Session(settings, checkpoint, shown, report, computing, keep).gather(needs)
     finally:
         computing.close()
     return dataclasses.replace(gathered, notes=distinct((*gathered.notes, *read)))
@@ -173,21 +124,30 @@ def _require_answers(probes: Sequence[Probe]) -> None:
 @dataclass(slots=True, eq=False)
 class _Session:
     settings: Settings
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | InMemory
     shown: Shown
-    on_progress: Progress
+    on_progress: OnProgress
     engine: Engine
+    keep: bool
     _shared: dict[str, Any] = field(default_factory=dict)
 
     def gather(self, needs: Sequence[Need]) -> Gathered:
-        if not is_here(self.checkpoint, trust_remote_code=self.settings.trust_remote_code):
+        if isinstance(self.checkpoint, Checkpoint) and not is_here(
+            self.checkpoint, trust_remote_code=self.settings.trust_remote_code
+        ):
             # What does not lie here has no content to be keyed by: fetch it first. A key made of its
             # name would serve an old recording once the hub holds other weights.
             self.engine.open()
             self.checkpoint = self.checkpoint.located()
+        if self.keep:
+            return self._gather(needs, cache_dir() / "traces")
+        with tempfile.TemporaryDirectory(prefix="lvlm-audit-") as folder:
+            return self._gather(needs, Path(folder))
+
+    def _gather(self, needs: Sequence[Need], traces_folder: Path) -> Gathered:
         identity = self._identity()
         recordings: dict[Need, store.Recording] = {}
-        with Keeper(identity, lambda what: self.on_progress(what, 0, 0)) as keeper:
+        with Keeper(identity, self._waiting, folder=traces_folder) as keeper:
             for need in needs:
                 skipped = self._skipped(need, recordings)
                 answers = recordings.get(Need(need.lens, "answers"))
@@ -198,6 +158,8 @@ class _Session:
                     made_of=digest_of(answers) if KINDS[need.kind].after else None,
                     unchanged=partial(self._check_unchanged, identity),
                 )
+                seconds = recordings[need].facts["seconds"]
+                _log.info("%s (%s): %.1f s of recording", need.kind, need.lens, seconds)
         lenses = dict.fromkeys(n.lens for n in needs)
         evidence = {lens: _evidence(lens, recordings) for lens in lenses}
         facts = recordings[needs[0]].facts
@@ -215,6 +177,9 @@ class _Session:
             notes=distinct((*keeper.notes, *notes)),
             probes=self.shown.probes,
         )
+
+    def _waiting(self, what: str) -> None:
+        self.on_progress(Progress(what))
 
     def _check_unchanged(self, identity: Mapping[str, Any]) -> None:
         """What was recorded belongs to the key only if nothing was exchanged under our hands."""
@@ -245,7 +210,7 @@ class _Session:
             "torch": _version("torch"),
             "transformers": _version("transformers"),
             "trace_schema": SCHEMA_VERSION,
-            "model": model_fingerprint(self.checkpoint),
+            "model": _model_key(self.checkpoint),
             "probes": probes_fingerprint(self.shown.probes),
             # The probes hold what is shown, but not what it is compared with.
             "control": s.control,
@@ -255,7 +220,7 @@ class _Session:
             "batch_size": s.batch_size,
             "trust_remote_code": s.trust_remote_code,
             "answers": s.answers,
-            **{package: _version(package) for package in packages_of(self.checkpoint)},
+            **{package: _version(package) for package in _packages(self.checkpoint)},
         }
 
     def _record(
@@ -318,6 +283,17 @@ def _evidence(lens: LensName, recordings: Mapping[Need, store.Recording]) -> Evi
             reasons = found.facts.get("reasons", {})
             recorded |= split(need.kind, found.items, reasons, need.skip)
     return Evidence(lens, recorded)
+
+
+def _model_key(checkpoint: Checkpoint | InMemory) -> str:
+    if isinstance(checkpoint, InMemory):
+        return f"memory:{checkpoint.key or 'not kept'}"
+    return model_fingerprint(checkpoint)
+
+
+def _packages(checkpoint: Checkpoint | InMemory) -> tuple[str, ...]:
+    # In memory it cannot be told by a file which of them take part.
+    return ("peft", "torchao") if isinstance(checkpoint, InMemory) else packages_of(checkpoint)
 
 
 def _version(package: str) -> str:

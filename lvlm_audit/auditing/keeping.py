@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,12 +39,19 @@ class Keeper:
     Args:
         identity: everything that determines the recordings.
         told: called with what is being waited for.
+        folder: where recordings lie; None: the cache's.
     """
 
-    def __init__(self, identity: Mapping[str, Any], told: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        identity: Mapping[str, Any],
+        told: Callable[[str], None],
+        *,
+        folder: Path | None = None,
+    ) -> None:
         self._identity = identity
         self._told = told
-        self._shelf = Shelf(cache_dir() / "traces")
+        self._shelf = Shelf(folder or cache_dir() / "traces")
         self._held = contextlib.ExitStack()
         self._is_locked = False
         self.reused = 0

@@ -9,8 +9,16 @@ from types import MappingProxyType
 from typing import Any
 
 from lvlm_audit.auditing.conclude import conclude, findings, selected
-from lvlm_audit.auditing.gather import choose_probes, gather, open_subject, without_eyes
+from lvlm_audit.auditing.gather import gather
 from lvlm_audit.auditing.plan import plan, with_paper_index
+from lvlm_audit.auditing.subject import (
+    NOTHING_GIVEN,
+    Given,
+    choose_probes,
+    open_subject,
+    probe_source,
+    without_eyes,
+)
 from lvlm_audit.document import Audit, Expectation, Finding, Subject
 from lvlm_audit.errors import ProbeError, TraceError
 from lvlm_audit.hallucination.labelled import labelled
@@ -18,12 +26,12 @@ from lvlm_audit.interventions.named import Skip
 from lvlm_audit.notes import Note
 from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.progress import OnProgress
 from lvlm_audit.recordings.answers import ANSWERS
 from lvlm_audit.recordings.common_step import COMMON_STEP
 from lvlm_audit.recordings.evidence import Evidence, Recorded
 from lvlm_audit.recordings.feature_maps import FEATURE_MAPS, feature_maps
 from lvlm_audit.recordings.features import FEATURES
-from lvlm_audit.recordings.job import Progress
 from lvlm_audit.recordings.registry import KINDS
 from lvlm_audit.settings.audit import Settings
 from lvlm_audit.settings.reading import DivergenceName, Mode, ScalingName, mode_name
@@ -104,25 +112,27 @@ def audit_model(
     suite: Suite,
     settings: Settings,
     *,
+    given: Given = NOTHING_GIVEN,
     baseline: Audit | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Judged:
     """Audit a model: find it, record what the suite needs (or reuse it), and judge.
 
     Args:
         suite: the declared family of checks.
         settings: model, probes and how to record.
+        given: a model or probes that are in memory already.
         baseline: an earlier audit, for the checks that are held against one.
         on_progress: called while recording.
 
     Raises:
         LvlmAuditError: whatever stands in the way; the message says what to do.
     """
-    checkpoint, is_demo = open_subject(settings)
+    checkpoint, is_demo = open_subject(settings, given)
     blind = without_eyes(settings, checkpoint)
     if blind:
         settings = dataclasses.replace(settings, control="text-only")
-    probes = choose_probes(settings, is_demo)
+    probes = choose_probes(settings, is_demo, given)
     if settings.redecode and not any(map(labelled, probes)):
         raise ProbeError(
             f"{spelled('redecode')} compares labelled words, but no probe's 'labels' say what is true. Give "
@@ -136,7 +146,7 @@ def audit_model(
         redecode=settings.redecode,
     )
     needs = with_paper_index(needs, suite.checks, settings.mode)
-    gathered = gather(settings, needs, checkpoint, probes, on_progress=on_progress)
+    gathered = gather(settings, needs, checkpoint, probes, keep=given.keep, on_progress=on_progress)
     read = {
         lens: dataclasses.replace(one, baseline=baseline) for lens, one in gathered.evidence.items()
     }
@@ -165,7 +175,7 @@ def audit_model(
         provenance={
             "suite": suite.name,
             "family": len(suite.checks),
-            "probe_source": settings.probes.name if settings.probes else "bundled",
+            "probe_source": probe_source(settings, given),
             "probe_count": len(gathered.probes),
             **gathered.provenance,
         },

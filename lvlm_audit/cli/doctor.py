@@ -20,7 +20,7 @@ def execute(options: argparse.Namespace) -> int:
     """Prints what was found."""
     from rich.console import Console
 
-    from lvlm_audit.auditing.gather import open_subject
+    from lvlm_audit.auditing.subject import open_subject
     from lvlm_audit.engine.local import opened
     from lvlm_audit.models.doctor import diagnose
     from lvlm_audit.report.terminal.doctor import show

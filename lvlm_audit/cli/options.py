@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lvlm_audit.progress import OnProgress, Progress
 from lvlm_audit.settings.audit import Settings, settings_of
 from lvlm_audit.settings.declared import AUDIT
 from lvlm_audit.settings.options import add_options
@@ -51,15 +51,14 @@ def say_written(path: Path, words: str = "written ") -> None:
     print(f"{words}{path}", file=sys.stderr if is_stream(path) else sys.stdout)
 
 
-def progress() -> Callable[[str, int, int], None]:
+def progress() -> OnProgress:
     """One line on standard error for each thing that is done."""
     last = ""
 
-    def report(what: str, done: int, total: int) -> None:
+    def report(event: Progress) -> None:
         nonlocal last
-        del done, total
-        if what != last:
-            print(what, file=sys.stderr)
-        last = what
+        if event.what != last:
+            print(event.what, file=sys.stderr)
+        last = event.what
 
     return report

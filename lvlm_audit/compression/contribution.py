@@ -18,10 +18,11 @@ from lvlm_audit.interventions.effects import Reference, Said
 from lvlm_audit.interventions.skipping import skipped
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.readout import Readout
+from lvlm_audit.progress import OnProgress, Step
 from lvlm_audit.traces.batching import batches
 from lvlm_audit.traces.divergence import kullback_leibler
 from lvlm_audit.traces.generation import read_ends
-from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
+from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE
 
 _CHUNK = 64
 """Rows read through the head at a time."""
@@ -52,6 +53,7 @@ def layer_contribution(
     totals, tokens = np.zeros((2, hooked.blocks)), 0
     readout = Readout(hooked.anatomy)
     start = 0
+    step = Step(on_progress, "layer contribution", 0 if reason else len(said))
     for group in () if reason else batches([one.probe for one in said], batch_size):
         batch = said[start : start + len(group)]
         start += len(batch)
@@ -66,8 +68,7 @@ def layer_contribution(
                     ends = read_ends(hooked, inputs, [len(one.ids) for one in batch])
                 totals[kind, block] += _divergence(readout, batch, ends)
         tokens += sum(len(one.ids) for one in batch)
-        if on_progress is not None:
-            on_progress(start, len(said), tokens)
+        step.reached(start, tokens)
     visual_scores, text_scores = ((), ()) if reason else totals / tokens
     return (
         _nomination("visual", visual_scores, most, reason),

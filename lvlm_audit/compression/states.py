@@ -19,8 +19,8 @@ from torch import Tensor
 from lvlm_audit.errors import RecordingError
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.progress import OnProgress, Step
 from lvlm_audit.traces.generation import read_ends
-from lvlm_audit.traces.recorder import OnProgress
 
 Matrix = npt.NDArray[np.float64]
 
@@ -66,6 +66,7 @@ def similarity(
     apart = np.zeros((2, depth))
     visual_count, angles = 0, np.zeros((reach, depth))
     no_visual = ""
+    step = Step(on_progress, "states of the prompts", len(probes))
     for done, probe in enumerate(probes, start=1):
         inputs = hooked.inputs([probe])
         places = hooked.image_positions(inputs)
@@ -82,8 +83,7 @@ def similarity(
         else:
             visual_count += int(one.visual.sum())
             apart += one.apart
-        if on_progress is not None:
-            on_progress(done, len(probes), count)
+        step.reached(done, count)
     if not no_visual and visual_count in (0, count):
         no_visual = "no prompt holds both image features and text"
     past = np.arange(depth)[None, :] + np.arange(1, reach + 1)[:, None] > depth

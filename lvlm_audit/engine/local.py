@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from lvlm_audit.engine.protocol import Facts, Made
 from lvlm_audit.models.aliases import Checkpoint
-from lvlm_audit.recordings.job import Job, Progress, Work
+from lvlm_audit.models.in_memory import InMemory
+from lvlm_audit.progress import OnProgress, Step
+from lvlm_audit.recordings.job import Job, Work
 from lvlm_audit.recordings.registry import KINDS
 from lvlm_audit.settings.audit import Settings
 
 if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel
 
+_log = logging.getLogger(__name__)
 
-def opened(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
-    """The checkpoint's model, opened as the settings say; torch is loaded here.
+
+def opened(
+    settings: Settings, checkpoint: Checkpoint | InMemory
+) -> AbstractContextManager[HookedModel]:
+    """The model, opened as the settings say and closed at the end; one that is in memory stays open.
+
+    torch is loaded here.
 
     Raises:
         LvlmAuditError: as `models.opening.load`.
     """
+    if isinstance(checkpoint, InMemory):
+        return nullcontext(checkpoint.model)
+    return _load(settings, checkpoint)
+
+
+def _load(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
     from lvlm_audit.models.opening import load
 
     return load(
@@ -38,15 +54,15 @@ class LocalEngine:
     def __init__(
         self,
         settings: Settings,
-        checkpoint: Checkpoint,
+        checkpoint: Checkpoint | InMemory,
         *,
         model: HookedModel | None = None,
-        on_progress: Progress = lambda *_: None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         self._settings = settings
         self._checkpoint = checkpoint
-        self._model = model
-        self._mine = model is None
+        self._model = checkpoint.model if isinstance(checkpoint, InMemory) else model
+        self._mine = self._model is None
         self._on_progress = on_progress
 
     def open(self) -> None:
@@ -93,6 +109,8 @@ class LocalEngine:
 
     def _opened(self) -> HookedModel:
         if self._model is None:
-            self._on_progress("opening the model", 0, 0)
-            self._model = opened(self._settings, self._checkpoint)
+            Step(self._on_progress, "opening the model")
+            assert isinstance(self._checkpoint, Checkpoint)
+            _log.info("opening %s", self._checkpoint.described())
+            self._model = _load(self._settings, self._checkpoint)
         return self._model

@@ -21,12 +21,13 @@ from lvlm_audit.models.asking import Prompt
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.readout import Readout
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.progress import OnProgress, Step
 from lvlm_audit.traces.assembly import remembered
 from lvlm_audit.traces.batching import Failures, at_least_one, each_batch
 from lvlm_audit.traces.divergence import LN2, jensen_shannon, kullback_leibler
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.generation import Rescore, generate
-from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
+from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE
 from lvlm_audit.traces.replaying import forced_states
 from lvlm_audit.traces.texts import Texts
 
@@ -86,11 +87,12 @@ def reference(
     readout = Readout(model.anatomy)
     said = [[int(i) for i in row] for row in texts]
     failures: Failures = []
+    step = Step(on_progress, "replaying the whole model's answers", len(probes))
 
     def make(here: slice) -> list[Said | LvlmAuditError]:
         batch = probes[here]
         states, prompts = forced_states(model, batch, said[here])
-        _tell(on_progress, here.stop, len(probes))
+        step.reached(here.stop)
         return [
             Said(probe, prompt, ids, _ends(readout, own))
             for probe, prompt, ids, own in zip(batch, prompts, said[here], states, strict=True)
@@ -138,6 +140,7 @@ def iter_effects(
     asked = list(whole.said.values())
     probes = [one.probe for one in asked]
     failures: Failures = []
+    step = Step(on_progress, f"skipping blocks ({name})", len(probes))
 
     def make(here: slice) -> list[EffectTrace | LvlmAuditError]:
         batch = asked[here]
@@ -169,7 +172,7 @@ def iter_effects(
                 )
             except TraceError as error:
                 made.append(error)
-        _tell(on_progress, here.stop, len(probes))
+        step.reached(here.stop)
         return made
 
     yield from each_batch(probes, batch_size, make, failures)
@@ -249,8 +252,3 @@ def _compared(readout: Readout, batch: Sequence[Said], ends: Tensor) -> list[dic
         }
         for kl, divergence, leaders, surprise in zip(*columns, strict=True)
     ]
-
-
-def _tell(on_progress: OnProgress | None, done: int, total: int) -> None:
-    if on_progress is not None:
-        on_progress(done, total, 0)

@@ -11,9 +11,10 @@ from lvlm_audit.interventions.decoding import Intervention
 from lvlm_audit.interventions.effects import answers, spoken
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.progress import OnProgress, Step
 from lvlm_audit.traces.assembly import remembered
 from lvlm_audit.traces.batching import Failures, at_least_one, each_batch
-from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
+from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE
 from lvlm_audit.traces.redecoded import Redecoded
 from lvlm_audit.traces.texts import Texts
 
@@ -47,12 +48,12 @@ def iter_redecoded(
     at_least_one("max_new_tokens", max_new_tokens)
     words = Texts(model)
     failures: Failures = []
+    step = Step(on_progress, f"answering again ({intervention.name})", len(probes))
 
     def make(here: slice) -> list[Redecoded | LvlmAuditError]:
         with intervention.applied(model) as rescore:
             said = answers(model, probes[here], max_new_tokens, rescore)
-        if on_progress is not None:
-            on_progress(here.stop, len(probes), 0)
+        step.reached(here.stop)
         return [
             Redecoded(
                 asked=remembered(probe),

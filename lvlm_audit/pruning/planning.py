@@ -5,12 +5,20 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from lvlm_audit.auditing.gather import Gathered, choose_probes, gather, open_subject, without_eyes
+from lvlm_audit.auditing.gather import Gathered, gather
+from lvlm_audit.auditing.subject import (
+    NOTHING_GIVEN,
+    Given,
+    choose_probes,
+    open_subject,
+    probe_source,
+    without_eyes,
+)
 from lvlm_audit.compression.certification import (
     CONFIDENCE,
     candidates,
@@ -32,8 +40,10 @@ from lvlm_audit.document import (
 from lvlm_audit.engine.local import opened
 from lvlm_audit.errors import LvlmAuditError, UnsupportedModel, UsageError
 from lvlm_audit.metrics.answers import correct
+from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.probes.controlled import under_control
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.progress import OnProgress, Step, renamed
 from lvlm_audit.pruning.rows import (
     candidate_row,
     loss_row,
@@ -42,7 +52,6 @@ from lvlm_audit.pruning.rows import (
     side_by_side,
     verdict,
 )
-from lvlm_audit.recordings.job import Progress
 from lvlm_audit.recordings.need import Need
 from lvlm_audit.settings.audit import Settings
 from lvlm_audit.settings.pruning import UNITS, Measure, Wanted
@@ -62,7 +71,11 @@ _TIMED = 4
 
 
 def plan_pruning(
-    settings: Settings, wanted: Wanted, *, on_progress: Progress | None = None
+    settings: Settings,
+    wanted: Wanted,
+    *,
+    given: Given = NOTHING_GIVEN,
+    on_progress: OnProgress | None = None,
 ) -> PruningPlan:
     """Answers come from the store where they were recorded before; everything else is measured.
 
@@ -73,9 +86,13 @@ def plan_pruning(
     """
     if wanted.export is not None:
         check_new_folder(wanted.export)
-    told = on_progress or (lambda *_: None)
-    checkpoint, is_demo = open_subject(settings)
-    if wanted.export is not None and checkpoint.adapter is not None:
+    told = on_progress or (lambda _: None)
+    checkpoint, is_demo = open_subject(settings, given)
+    if (
+        wanted.export is not None
+        and isinstance(checkpoint, Checkpoint)
+        and checkpoint.adapter is not None
+    ):
         raise UsageError(
             f"{spelled('export')} writes a whole checkpoint, and {checkpoint.described()!r} is an adapter over "
             f"one. Merge them first (peft: merge_and_unload(), then save_pretrained()), or leave "
@@ -83,7 +100,7 @@ def plan_pruning(
         )
     if without_eyes(settings, checkpoint):
         settings = dataclasses.replace(settings, control="text-only")
-    asked = choose_probes(settings, is_demo)
+    asked = choose_probes(settings, is_demo, given)
     probes = under_control(asked, settings.control).probes
     split = halves(probes, settings.seed)
     if min(split.images) < 1:
@@ -91,12 +108,23 @@ def plan_pruning(
             "one image cannot be split into a half that nominates and one that certifies. Give at least "
             f"{2 * MIN_IMAGES} images."
         )
-    told("opening the model", 0, 0)
+    Step(told, "opening the model")
     with opened(settings, checkpoint) as hooked:
         answers = Need(settings.lens, "answers")
-        gathered = gather(settings, [answers], checkpoint, asked, model=hooked, on_progress=told)
+        gathered = gather(
+            settings,
+            [answers],
+            checkpoint,
+            asked,
+            keep=given.keep,
+            model=hooked,
+            on_progress=told,
+        )
         traces = gathered.evidence[settings.lens].traces
-        return _Planner(hooked, probes, traces, split, settings, wanted, told).document(gathered)
+        source = probe_source(settings, given)
+        return _Planner(hooked, probes, traces, split, settings, wanted, told).document(
+            gathered, source
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -107,7 +135,7 @@ class _Planner:
     split: Split
     settings: Settings
     wanted: Wanted
-    told: Progress
+    told: OnProgress
     _whole: Reference | None = field(default=None)
     _searched: dict[Blocks, ClusterMean] = field(default_factory=dict)
 
@@ -122,7 +150,7 @@ class _Planner:
         """Sets are compared by a loss of replayed answers: answering anew costs many times as much."""
         return "kl" if self.wanted.measure == "accuracy" else self.wanted.measure
 
-    def document(self, gathered: Gathered) -> PruningPlan:
+    def document(self, gathered: Gathered, source: str) -> PruningPlan:
         """Everything, in order; the certification half is looked at when its candidates are fixed."""
         if self.wanted.measure == "accuracy":
             self._require_answers()
@@ -139,7 +167,7 @@ class _Planner:
         export, refused = self._export(removable) if removable else (None, "")
         return PruningPlan(
             model=self.settings.model or "demo",
-            probes=self.settings.probes.name if self.settings.probes else "bundled",
+            probes=source,
             measure=self.wanted.measure,
             definition=DEFINITIONS[self.wanted.measure],
             unit=UNITS[self.wanted.measure],
@@ -269,7 +297,7 @@ class _Planner:
     def _nomination_loss(self, blocks: Blocks) -> float:
         """By which sets are compared; each is measured once."""
         if blocks not in self._searched:
-            self.told(f"sets of {len(blocks)} on the nomination half", len(self._searched), 0)
+            Step(self.told, f"sets of {len(blocks)} on the nomination half")
             effects = self._effects(blocks, self.split.nomination)
             self._searched[blocks] = loss(effects, self.search, seed=self.settings.seed)
         return self._searched[blocks].value
@@ -280,13 +308,13 @@ class _Planner:
         """By what is asked for."""
         if half == "nomination" and self.search == self.wanted.measure:
             return self._searched[blocks]
-        self.told(f"the candidate of {len(blocks)} on the {half} half", 0, 0)
+        Step(self.told, f"the candidate of {len(blocks)} on the {half} half")
         ids = self.split.nomination if half == "nomination" else self.split.certification
         effects = self._effects(blocks, ids, anew=self.wanted.measure == "accuracy")
         return loss(effects, self.wanted.measure, seed=self.settings.seed)
 
     def _asked_anew(self, blocks: Blocks) -> list[EffectTrace]:
-        self.told("asking anew", 0, 0)
+        Step(self.told, "asking anew")
         return self._effects(blocks, self.split.certification, anew=True)
 
     def _effects(
@@ -315,7 +343,7 @@ class _Planner:
         try:
             with removed(self.hooked, blocks):
                 left = size(self.hooked.model)
-            self.told("timing", 0, 0)
+            Step(self.told, "timing")
             times = speed(self.hooked, blocks, self._timed_probes())
             note = (
                 f"Medians of {times.repeats} pairs of runs in turns, {times.rows} prompts in a batch, on "
@@ -353,7 +381,7 @@ class _Planner:
             return None, ""
         from lvlm_audit.compression.exporting import export
 
-        self.told("exporting", 0, 0)
+        Step(self.told, "exporting")
         try:
             made = export(self.hooked, blocks, self.wanted.export)
         except LvlmAuditError as error:
@@ -369,5 +397,5 @@ class _Planner:
             "",
         )
 
-    def _step(self, what: str) -> Callable[[int, int, int], None]:
-        return lambda done, total, _: self.told(what, done, total)
+    def _step(self, what: str) -> OnProgress | None:
+        return renamed(self.told, lambda _: what)

@@ -14,14 +14,14 @@ import pytest
 
 from lvlm_audit.auditing.run import Judged, audit_model
 from lvlm_audit.document import Audit, Expectation, Finding, Verdict
-from lvlm_audit.errors import LvlmAuditError, UsageError
+from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.pytest_plugin.reporting import DOCUMENT, report_failed
 from lvlm_audit.report.words import error_words
 from lvlm_audit.settings.audit import Settings, settings_of
 from lvlm_audit.settings.declared import AUDIT, FILES, Declared
 from lvlm_audit.settings.files import Files
-from lvlm_audit.settings.spelling import for_pytest, speaking, spelled
+from lvlm_audit.settings.spelling import for_pytest, speaking
 from lvlm_audit.spec.suite import load_family
 from lvlm_audit.writing import check_writable, write_whole
 
@@ -188,21 +188,17 @@ class AuditSession:
         self._baseline = self._load_baseline()
         with Reporter(self.config, quiet=self.is_worker) as report:
             self._judged = audit_model(
-                suite, self.settings(), baseline=self._baseline, on_progress=report.progress
+                suite, self.settings(), baseline=self._baseline, on_progress=report
             )
 
     def _document(self) -> Audit:
-        import dataclasses
-
         assert self._judged is not None
         audit = self._judged.document(self._seen, self._expected)
-        if self._baseline is not None:
-            from lvlm_audit.comparing import compare
+        if self._baseline is None:
+            return audit
+        from lvlm_audit.comparing import with_comparison
 
-            audit = dataclasses.replace(
-                audit, comparison=compare(audit, self._baseline, seed=self._judged.seed)
-            )
-        return audit
+        return with_comparison(audit, self._baseline, seed=self._judged.seed)
 
     def _write(self, audit: Audit) -> None:
         files = self.files()
@@ -225,14 +221,10 @@ class AuditSession:
         )
 
     def _load_baseline(self) -> Audit | None:
+        from lvlm_audit.comparing import earlier
+
         path = self.files().baseline
-        if path is None:
-            return None
-        if not path.is_file():
-            raise UsageError(
-                f"{spelled('baseline')} {str(path)!r} is not a file. Write one with {spelled('json')} first."
-            )
-        return Audit.load(path)
+        return None if path is None else earlier(path)
 
     def _option(self, name: str) -> Any:
         return self.config.getoption(f"--lvlm-{name.replace('_', '-')}")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lvlm_audit.document import ClassComparison, ClassMeasure, ClassValue, Interval, rounded
 from lvlm_audit.metrics.nodes import CRITICAL, SETTLE, saturation, sustained_from, switches
-from lvlm_audit.spec.properties import Context, LateMutation
+from lvlm_audit.properties import Context, LateMutation
 from lvlm_audit.statistics import ClusterMean, cluster_mean, holm_levels
 from lvlm_audit.traces.trace import TokenClass, Trace
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.document import GroundingReading, LayerSummary, Node, Quantity, rounded
-from lvlm_audit.metrics.grounding import MIN_GROUNDING, read_grounding
+from lvlm_audit.metrics.grounding_curve import MIN_GROUNDING, read_grounding
 from lvlm_audit.readings.answers import interval_of, node_reading, summarised
 from lvlm_audit.recordings.answer_pairs import ANSWER_PAIRS, NO_IMAGE_PAIRS
 from lvlm_audit.recordings.evidence import Evidence

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lvlm_audit.metrics.maps import Maps, draw_maps
+from lvlm_audit.progress import Step
 from lvlm_audit.recordings.common_step import COMMON_STEP
 from lvlm_audit.recordings.features import FEATURES
 from lvlm_audit.recordings.job import Job
@@ -71,7 +72,7 @@ def _map(
 
 def make(job: Job) -> Sequence[FeatureMap]:
     """Pictures are kept with the recordings: t-SNE would cost every later run seconds."""
-    job.on_progress("drawing maps of the states", 0, 0)
+    Step(job.on_progress, "drawing maps of the states")
     return feature_maps(job.recorded(FEATURES), job.recorded(COMMON_STEP))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lvlm_audit.errors import LvlmAuditError, ProbesFailed, RecordingError
 from lvlm_audit.probes.controlled import Shown
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.progress import OnProgress, renamed
 from lvlm_audit.recordings.kind import Kind
 from lvlm_audit.recordings.need import Need
 from lvlm_audit.recordings.skip_sets import SkippedBlocks
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from lvlm_audit.models.hooked import HookedModel
 
 T = TypeVar("T")
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many probes are done, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,7 +43,7 @@ class Work:
     settings: Settings
     need: Need
     done: Mapping[Need, Recording]
-    on_progress: Progress
+    on_progress: OnProgress
     parts: Parts
     skipped: SkippedBlocks | None = None
     shared: dict[str, Any] = field(default_factory=dict)
@@ -63,9 +61,9 @@ class Job(Work):
     model: HookedModel
     reasons: dict[str, str] = field(default_factory=dict)
 
-    def progress(self, what: str) -> Callable[[int, int, int], None]:
-        """A recorder's progress as the run's."""
-        return lambda n, total, _: self.on_progress(what, n, total)
+    def progress(self, what: str) -> OnProgress | None:
+        """A recorder's progress, under the name that its step has in this run."""
+        return renamed(self.on_progress, lambda _: what)
 
     def recorded(self, kind: Kind[T]) -> Sequence[T]:
         """What was recorded before of one kind, through this job's lens."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.settings.checking import checked, default
@@ -25,6 +25,29 @@ Control = Literal["text-only", "blank-image", "swapped-image"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
 DEVICES = ("auto", "map", "cpu", "cuda", "mps", "xpu")
+
+
+class Chosen(TypedDict, total=False):
+    """Settings as arguments in Python, all but model and probes; tests hold it against `Settings`."""
+
+    probe_format: str
+    image_folder: str | Path
+    adapter: str | Path
+    revision: str
+    mode: Literal["paper"]
+    lens: LensName
+    divergence: DivergenceName
+    scaling: ScalingName
+    answers: Answers
+    control: Control
+    compare_llm: bool
+    redecode: bool
+    max_new_tokens: int
+    device: str
+    dtype: str
+    batch_size: int
+    seed: int
+    trust_remote_code: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from lvlm_audit.errors import CheckError
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.lenses.registry import LENSES
 from lvlm_audit.metrics.curves import Metric
+from lvlm_audit.properties import Property
 from lvlm_audit.settings.reading import LensName
-from lvlm_audit.spec.properties import Property
 from lvlm_audit.statistics import Side
 
 Unit = Literal["images", "tokens", "mean", "difference"]

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from lvlm_audit.document import Bound, Eligibility, Finding, Interval, Verdict
 from lvlm_audit.metrics.nodes import SETTLE, sustained_from
+from lvlm_audit.properties import Context
 from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.spec.check import Check
 from lvlm_audit.spec.groups import OUTSIDE, groups_of
-from lvlm_audit.spec.properties import Context
 from lvlm_audit.statistics import (
     MIN_IMAGES,
     Estimate,

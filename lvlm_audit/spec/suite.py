@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import runpy
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lvlm_audit.errors import CheckError, LvlmAuditError
 from lvlm_audit.spec.check import Check
-from lvlm_audit.spec.files import check_files
+from lvlm_audit.spec.files import PATTERN, check_files, is_check_file
 
 
 class Mark(NamedTuple):
@@ -86,6 +86,8 @@ def load_file(path: Path) -> CheckFile:
             if _of_pytest(error, "skip")
             else "A check file declares Check objects at its top level."
         )
+        if isinstance(error, ImportError) and error.name == "lvlm_audit":
+            hint = "Metrics are in lvlm_audit.metrics, properties in lvlm_audit.properties."
         raise CheckError(
             f"{path.name} cannot be loaded: {type(error).__name__}: {error}. {hint}"
         ) from error
@@ -206,6 +208,10 @@ def suite(name: str = "default") -> Suite:
 
     Raises:
         CheckError: there is no such suite.
+
+    Example:
+        >>> [check.name for check in lvlm_audit.suite("paper").checks][:2]
+        []
     """
     folder = shipped_folder()
     files = [load_file(p) for p in check_files(folder)]
@@ -214,5 +220,41 @@ def suite(name: str = "default") -> Suite:
     for file in files:
         if file.path.stem == f"check_{name}":
             return Suite(name, file.checks)
-    names = ["default", *(f.path.stem.removeprefix("check_") for f in files)]
-    raise CheckError(f"there is no suite {name!r}. Shipped suites: {', '.join(names)}.")
+    raise CheckError(f"there is no suite {name!r}. Shipped suites: {', '.join(_names(files))}.")
+
+
+def chosen_suite(which: str | Path | Suite) -> tuple[Suite, Collection[str] | None]:
+    """The suite that a caller means, and which of its checks count; None: all.
+
+    A file stands for its own checks, judged with the family of its folder, as on pytest's command line.
+
+    Args:
+        which: a suite, the name of a shipped one, or a folder or file of checks.
+
+    Raises:
+        CheckError: it is none of them, or a file cannot be loaded.
+    """
+    if isinstance(which, Suite):
+        return which, None
+    if isinstance(which, str) and which in _names(
+        load_file(p) for p in check_files(shipped_folder())
+    ):
+        return suite(which), None
+    path = Path(which).expanduser()
+    if path.is_dir() and check_files(path):
+        return load_family((), [path]), None
+    if is_check_file(path):
+        return load_family([path]), {check.name for check in load_file(path).checks}
+    if path.exists():
+        raise CheckError(
+            f"{str(which)!r} holds no checks: files named {PATTERN} that import lvlm_audit."
+        )
+    if isinstance(which, Path) or len(path.parts) > 1:
+        raise CheckError(
+            f"there is no {str(which)!r}: name a suite, or a folder or file of checks."
+        )
+    return suite(which), None
+
+
+def _names(files: Iterable[CheckFile]) -> list[str]:
+    return ["default", *(f.path.stem.removeprefix("check_") for f in files)]

@@ -16,10 +16,11 @@ from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.readout import Readout
 from lvlm_audit.probes.others import distinct_images
 from lvlm_audit.probes.probe import Probe, Turn
+from lvlm_audit.progress import OnProgress, Step
 from lvlm_audit.traces.assembly import kept_features, remembered
 from lvlm_audit.traces.batching import batches, failures_named
 from lvlm_audit.traces.features import FeatureTrace
-from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
+from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE
 from lvlm_audit.traces.replaying import forced_states
 from lvlm_audit.traces.texts import Texts
 
@@ -57,6 +58,7 @@ def record_features(
     readout, texts = Readout(model.anatomy), Texts(model)
     made: list[FeatureTrace] = []
     tokens = 0
+    step = Step(on_progress, "replaying answers for their states", len(probes))
     for batch in batches(probes, batch_size):
         answers = [list(map(int, row)) for row in continuations[len(made) : len(made) + len(batch)]]
         with failures_named(batch):
@@ -73,8 +75,7 @@ def record_features(
                     )
                 )
         tokens += sum(map(len, answers))
-        if on_progress is not None:
-            on_progress(len(made), len(probes), tokens)
+        step.reached(len(made), tokens)
     return made
 
 
@@ -120,6 +121,7 @@ def record_common_step(
     forced = [*map(int, prefix), _ANY_TOKEN]
     said = "".join(texts.pieces(forced[:-1]))
     made: list[FeatureTrace] = []
+    step = Step(on_progress, "asking every image one question", len(asked), unit="images")
     for batch in batches(asked, batch_size):
         with failures_named(batch):
             states, prompts = forced_states(model, batch, [forced] * len(batch))
@@ -139,6 +141,5 @@ def record_common_step(
                     prefix=said,
                 )
             )
-        if on_progress is not None:
-            on_progress(len(made), len(asked), len(made))
+        step.reached(len(made), len(made))
     return made

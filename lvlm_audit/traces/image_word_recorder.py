@@ -22,6 +22,7 @@ from lvlm_audit.errors import (
 )
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.progress import OnProgress, Step
 from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.assembly import remembered
 from lvlm_audit.traces.batching import Failures, each_batch, whole
@@ -29,7 +30,7 @@ from lvlm_audit.traces.generation import read_prompt
 from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.lens import CHUNK_BYTES, LensReader
 from lvlm_audit.traces.paired import zip_equal
-from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
+from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE
 
 
 def record_image_words(
@@ -88,6 +89,7 @@ def iter_image_words(
     reader = _Reader(LensReader(model.anatomy, lens))
     failures: Failures = []
     tokens = 0
+    step = Step(on_progress, "reading the images' own words", len(probes))
 
     def make(here: slice) -> list[ImageWords | LvlmAuditError]:
         nonlocal tokens
@@ -138,8 +140,7 @@ def iter_image_words(
             except (RecordingError, TraceError) as error:
                 made.append(error)
         tokens += sum(map(len, said))
-        if on_progress is not None:
-            on_progress(here.stop, len(probes), tokens)
+        step.reached(here.stop, tokens)
         return made
 
     yield from each_batch(probes, batch_size, make, failures)

@@ -16,12 +16,13 @@ from torch import Tensor
 from lvlm_audit.errors import LvlmAuditError, ProbesFailed, TraceError, UsageError
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.progress import OnProgress, Step
 from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.alignment import aligned, answer_ids
 from lvlm_audit.traces.assembly import remembered
 from lvlm_audit.traces.batching import Failures, batches, each_batch, whole
 from lvlm_audit.traces.lens import LensReader
-from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE, OnProgress
+from lvlm_audit.traces.recorder import DEFAULT_BATCH_SIZE
 from lvlm_audit.traces.replaying import forced_states
 from lvlm_audit.traces.texts import Texts
 from lvlm_audit.traces.trace import PairedTrace
@@ -162,6 +163,7 @@ def iter_conditions(
     asked = [probes[i] for i, _ in found]
     changed = [[row[i] for i, _ in found] for row in shown]
     tokens = 0
+    step = Step(on_progress, "replaying answers with other images", len(probes))
 
     def states(here: slice, others: Sequence[Probe]) -> Tensor:
         """A changed probe may not share a batch with another."""
@@ -207,8 +209,7 @@ def iter_conditions(
             except TraceError as error:
                 made.append(error)
         tokens += len(ids)
-        if on_progress is not None:
-            on_progress(here.stop, len(probes), tokens)
+        step.reached(here.stop, tokens)
         return made
 
     yield from each_batch(asked, batch_size, make, failures)

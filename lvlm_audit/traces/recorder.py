@@ -7,7 +7,7 @@ the number of probes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from lvlm_audit.errors import LvlmAuditError, ProbesFailed, UsageError
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.progress import OnProgress, Step
 from lvlm_audit.settings.reading import LensName
 from lvlm_audit.traces.alignment import aligned, answer_ids, reference_ids
 from lvlm_audit.traces.assembly import Session
@@ -24,9 +25,6 @@ from lvlm_audit.traces.lens import LensReader
 from lvlm_audit.traces.replaying import forced_states
 from lvlm_audit.traces.texts import Texts
 from lvlm_audit.traces.trace import Trace
-
-OnProgress = Callable[[int, int, int], None]
-"""Called with probes done, probes in all, and tokens recorded so far."""
 
 DEFAULT_MAX_NEW_TOKENS = 48
 DEFAULT_BATCH_SIZE = 8
@@ -97,22 +95,22 @@ def iter_record(
     at_least_one("max_new_tokens", max_new_tokens)
     reader = LensReader(model.anatomy, lens, paper_index=paper_index)
     texts = Texts(model)
-    progress = _Progress(len(probes), on_progress)
+    counts = _Counts(Step(on_progress, "recording answers", len(probes)))
 
     def make(here: slice) -> list[Trace | LvlmAuditError]:
         batch = probes[here]
         session = Session(reader, len(batch), keep_features)
         inputs = model.inputs(batch)
         prompts = model.prompts(inputs)
-        progress.begin(here.start, [prompt.last_id for prompt in prompts])
+        counts.begin(here.start, [prompt.last_id for prompt in prompts])
 
         def on_step(states: Tensor, emitted: Tensor) -> None:
-            session.take(states, emitted, progress.inputs, model.end_ids)
-            progress.step(emitted, session.running_before)
+            session.take(states, emitted, counts.inputs, model.end_ids)
+            counts.step(emitted, session.running_before)
 
         generate(model, inputs, max_new_tokens=max_new_tokens, on_step=on_step)
         made = session.traces(batch, prompts, texts, model, generated=True)
-        progress.finish(here.stop)
+        counts.finish(here.stop)
         return made
 
     failures: Failures = []
@@ -189,7 +187,7 @@ def iter_replay(
         raise UsageError(f"{len(answers)} answers were given for {len(probes)} probes.")
     reader = LensReader(model.anatomy, lens, paper_index=paper_index)
     texts = Texts(model)
-    progress = _Progress(len(probes), on_progress)
+    counts = _Counts(Step(on_progress, "replaying answers", len(probes)))
     failures: Failures = []
 
     def ids_of(i: int) -> list[int]:
@@ -207,9 +205,9 @@ def iter_replay(
         states, prompts = forced_states(model, batch, said)
         session.take_whole(states, said, [prompt.last_id for prompt in prompts])
         made = session.traces(batch, prompts, texts, model, generated=False)
-        progress.begin(here.start)
-        progress.tokens += sum(map(len, said))
-        progress.finish(here.stop)
+        counts.begin(here.start)
+        counts.tokens += sum(map(len, said))
+        counts.finish(here.stop)
         return made
 
     yield from each_batch(asked, batch_size, make, failures)
@@ -217,11 +215,11 @@ def iter_replay(
         raise ProbesFailed(failures, len(probes))
 
 
-class _Progress:
+class _Counts:
     """Counts for the caller, and remembers each row's input token between steps."""
 
-    def __init__(self, total: int, report: OnProgress | None) -> None:
-        self._total, self._report = total, report
+    def __init__(self, step: Step) -> None:
+        self._step = step
         self._done = 0
         self.tokens = self._tokens_done = 0
         self.inputs = torch.empty(0, dtype=torch.long)
@@ -241,5 +239,4 @@ class _Progress:
         self._tell()
 
     def _tell(self) -> None:
-        if self._report is not None:
-            self._report(self._done, self._total, self.tokens)
+        self._step.reached(self._done, self.tokens)

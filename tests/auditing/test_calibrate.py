@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lvlm_audit import Check, Rise, Severity, Stage, Value, at_least, at_most
+from lvlm_audit import Check, Severity, Stage, at_least, at_most
 from lvlm_audit.auditing import calibrate as module
 from lvlm_audit.auditing.calibrate import between, calibrate, floor, within
 from lvlm_audit.auditing.gather import Gathered
 from lvlm_audit.errors import UsageError
 from lvlm_audit.metrics.curves import image_divergence, token_probability
 from lvlm_audit.models.aliases import Checkpoint
+from lvlm_audit.properties import Rise, Value
 from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.settings.audit import Settings
 from lvlm_audit.spec.suite import Suite
@@ -148,7 +149,8 @@ def asked(monkeypatch):
     """Recording is another test's business: here every probe is answered at once."""
     sets = []
 
-    def answer(_settings, _needs, _checkpoint, probes, *, on_progress=None):
+    def answer(_settings, _needs, _checkpoint, probes, *, keep, on_progress=None):
+        assert keep
         sets.append([p.cluster for p in probes])
         rng = np.random.default_rng(len(sets))
         return gathered(
@@ -163,7 +165,7 @@ def asked(monkeypatch):
 
 
 def test_the_demo_model_is_asked_fresh_scenes_each_round(asked, monkeypatch) -> None:
-    monkeypatch.setattr(module, "open_subject", lambda _: (SOMEBODYS, True))
+    monkeypatch.setattr(module, "open_subject", lambda *_: (SOMEBODYS, True))
     found = calibrate(SUITE, Settings(), rounds=3)
     assert (found.method, found.rounds) == ("fresh probes", 3)
     assert len(asked) == 3
@@ -177,7 +179,7 @@ def test_the_demo_model_is_asked_fresh_scenes_each_round(asked, monkeypatch) -> 
 
 
 def test_any_other_set_is_recorded_once_and_halved(asked, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(module, "open_subject", lambda _: (SOMEBODYS, False))
+    monkeypatch.setattr(module, "open_subject", lambda *_: (SOMEBODYS, False))
     found = calibrate(SUITE, Settings(), rounds=20)
     assert (found.method, found.rounds, len(asked)) == ("halves of one probe set", 20, 1)
     assert found.floors[0].images == 24  # Pictures, not questions.
@@ -186,7 +188,7 @@ def test_any_other_set_is_recorded_once_and_halved(asked, monkeypatch, tmp_path)
 
 
 def test_too_few_rounds_or_images_are_refused(asked, monkeypatch) -> None:
-    monkeypatch.setattr(module, "open_subject", lambda _: (SOMEBODYS, False))
+    monkeypatch.setattr(module, "open_subject", lambda *_: (SOMEBODYS, False))
     with pytest.raises(UsageError, match="rounds 1 shows no difference"):
         calibrate(SUITE, Settings(), rounds=1)
     nine = module.demo_probes(9)
@@ -198,7 +200,7 @@ def test_too_few_rounds_or_images_are_refused(asked, monkeypatch) -> None:
 
 def test_images_that_are_not_shown_are_not_counted(asked, monkeypatch) -> None:
     """12 pictures, but 2 questions: without the pictures they are 2 answers, whose halves agree."""
-    monkeypatch.setattr(module, "open_subject", lambda _: (SOMEBODYS, False))
+    monkeypatch.setattr(module, "open_subject", lambda *_: (SOMEBODYS, False))
     probes = [
         dataclasses.replace(tiny_models.probes(12)[i], prompt=f"Question {i % 2}?")
         for i in range(12)

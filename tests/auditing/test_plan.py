@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from lvlm_audit import grounding, suite
+from lvlm_audit import suite
 from lvlm_audit.auditing.plan import plan
+from lvlm_audit.metrics import grounding
 from lvlm_audit.probes.others import other_images
 from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.recordings.need import Need

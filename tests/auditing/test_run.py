@@ -7,11 +7,12 @@ import dataclasses
 import pytest
 
 import lvlm_audit
-from lvlm_audit import Check, Kept, Rise, Severity, Stage, Value, Verdict, at_least
+from lvlm_audit import Check, Severity, Stage, at_least
 from lvlm_audit.auditing.conclude import findings
-from lvlm_audit.document import Audit
+from lvlm_audit.document import Audit, Verdict
 from lvlm_audit.errors import CheckError, TraceError
 from lvlm_audit.metrics.curves import image_divergence, token_probability
+from lvlm_audit.properties import Kept, Rise, Value
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import TokenClass
 from tests.evidence import evidence_of, run_on

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from scipy.stats import entropy as scipy_entropy
 
 import lvlm_audit
-from lvlm_audit import Check, Kept, Plateau, Rise, Stage, Value, at_least, at_most
+from lvlm_audit import Check, Stage, at_least, at_most
 from lvlm_audit.errors import CheckError, TraceError
 from lvlm_audit.metrics.curves import Metric
 from lvlm_audit.metrics.nodes import candidates_from
+from lvlm_audit.properties import Kept, Plateau, Rise, Value
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import Trace
 from tests import reference
@@ -68,7 +69,7 @@ def test_curves_of_probabilities(seed: int) -> None:
                 "kl_to_final": scipy_entropy(p[t, -1], p[t, j], base=2),
             }
             for name, value in expected.items():
-                found = getattr(lvlm_audit, name).curve(seen)
+                found = getattr(lvlm_audit.metrics, name).curve(seen)
                 assert found.shape == (T, L + 1)
                 assert found[t, j] == pytest.approx(value, rel=1e-4, abs=1e-5), name
 
@@ -77,9 +78,9 @@ def test_curves_of_probabilities(seed: int) -> None:
 @examples(20)
 def test_leaders_that_change(seed: int) -> None:
     p, seen = drawn(seed)
-    changes = lvlm_audit.leader_changes.curve(seen)
-    churn = lvlm_audit.leader_switches.curve(seen)
-    depth = lvlm_audit.saturation_depth.curve(seen)
+    changes = lvlm_audit.metrics.leader_changes.curve(seen)
+    churn = lvlm_audit.metrics.leader_switches.curve(seen)
+    depth = lvlm_audit.metrics.saturation_depth.curve(seen)
     assert changes.shape == (T, L)
     assert churn.shape == depth.shape == (T, 1)
     for t in range(T):
@@ -96,7 +97,7 @@ def test_leaders_that_change(seed: int) -> None:
 def test_depths_of_nodes(seed: int) -> None:
     _, seen = drawn(seed)
     for name, share in (("onset_depth", 0.1), ("critical_depth", 0.5), ("settle_depth", 0.9)):
-        found = getattr(lvlm_audit, name).curve(seen)
+        found = getattr(lvlm_audit.metrics, name).curve(seen)
         for t in range(T):
             mass = seen.nucleus_mass[t]
             stays = [j for j in range(L + 1) if (mass[j:] >= share * mass.max()).all()]
@@ -108,14 +109,14 @@ def test_depths_of_nodes(seed: int) -> None:
 
 def test_a_capture_that_kept_the_leader_alone_has_no_margin() -> None:
     _, seen = drawn(1, kept=1)
-    assert np.isnan(lvlm_audit.lead_margin.curve(seen)).all()
+    assert np.isnan(lvlm_audit.metrics.lead_margin.curve(seen)).all()
     leads = seen.leader == seen.token_ids[:, None]
-    np.testing.assert_array_equal(np.isnan(lvlm_audit.emitted_margin.curve(seen)), leads)
+    np.testing.assert_array_equal(np.isnan(lvlm_audit.metrics.emitted_margin.curve(seen)), leads)
 
 
 def test_the_distractor_is_the_traces_own() -> None:
     one = trace(rising(L), distractor=0.125)
-    assert (lvlm_audit.distractor_probability.curve(one) == 0.125).all()
+    assert (lvlm_audit.metrics.distractor_probability.curve(one) == 0.125).all()
 
 
 class TestCandidates:
@@ -131,12 +132,14 @@ class TestCandidates:
         assert candidates_from(leader, ids, 0).tolist() == [[True, True, False]]
 
 
-METRICS = [name for name in lvlm_audit.__all__ if isinstance(getattr(lvlm_audit, name), Metric)]
+METRICS = [
+    name for name in lvlm_audit.__all__ if isinstance(getattr(lvlm_audit.metrics, name), Metric)
+]
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_of_answers_can_be_checked_and_stays_in_its_support(name: str) -> None:
-    metric = getattr(lvlm_audit, name)
+    metric = getattr(lvlm_audit.metrics, name)
     if metric.needs != "answers":
         return
     answers = [trace(rising(L, 4), name=f"p{i}", paper_index=[1e-3] * L) for i in range(8)]
@@ -169,7 +172,7 @@ class TestThePaperIndexHasAnAxisOfItsOwn:
     GOOD: ClassVar[dict[str, Any]] = {
         "statement": "It stays low.",
         "stage": Stage.STABILIZATION,
-        "metric": lvlm_audit.paper_index,
+        "metric": lvlm_audit.metrics.paper_index,
         "rationale": "A test.",
     }
 
@@ -183,10 +186,10 @@ class TestThePaperIndexHasAnAxisOfItsOwn:
         assert check.unit == "nats per vocabulary entry"
 
     def test_a_plateau_of_something_else_than_bits_is_refused_too(self) -> None:
-        fields = {**self.GOOD, "metric": lvlm_audit.token_probability}
+        fields = {**self.GOOD, "metric": lvlm_audit.metrics.token_probability}
         with pytest.raises(CheckError, match="Plateau holds its bounds against bits"):
             Check(**fields, property=Plateau(), holds_for=at_least(0.5, of="images"))
 
     def test_traces_without_it_are_refused_with_what_to_do(self) -> None:
         with pytest.raises(TraceError, match=r"record\(..., paper_index=True\)"):
-            lvlm_audit.paper_index.curve(trace(rising(L)))
+            lvlm_audit.metrics.paper_index.curve(trace(rising(L)))

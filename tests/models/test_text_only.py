@@ -9,8 +9,8 @@ import pytest
 
 from lvlm_audit import record
 from lvlm_audit.auditing.calibrate import calibrate
-from lvlm_audit.auditing.gather import without_eyes
 from lvlm_audit.auditing.run import audit_model
+from lvlm_audit.auditing.subject import without_eyes
 from lvlm_audit.errors import ModelNotFound, UnsupportedModel, UsageError
 from lvlm_audit.models.aliases import resolve
 from lvlm_audit.models.opening import load

@@ -249,7 +249,7 @@ def test_an_adapter_is_merged_before_it_is_exported(project, monkeypatch):
 
     checkpoint, is_demo = pruning.open_subject(settings(project))
     over = dataclasses.replace(checkpoint, adapter=project / "adapter")
-    monkeypatch.setattr(pruning, "open_subject", lambda _: (over, is_demo))
+    monkeypatch.setattr(pruning, "open_subject", lambda *_: (over, is_demo))
     with pytest.raises(UsageError, match="merge_and_unload"):
         plan_pruning(settings(project), Wanted(1.0, export=project / "never"))
 

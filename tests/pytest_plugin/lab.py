@@ -18,10 +18,9 @@ from tests.synthetic import rising, trace
 QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 _IMPORTS = """
-from lvlm_audit import (
-    Check, Kept, Rise, Severity, Stage, Value, at_least, grounding, image_advantage,
-    image_divergence, token_probability,
-)
+from lvlm_audit import Check, Severity, Stage, at_least
+from lvlm_audit.metrics import grounding, image_advantage, image_divergence, token_probability
+from lvlm_audit.properties import Kept, Rise, Value
 """
 _CHECK = """
 {name} = Check(

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from lvlm_audit import suite
-from lvlm_audit.auditing.gather import choose_probes, gather, open_subject
+from lvlm_audit.auditing.gather import gather
 from lvlm_audit.auditing.plan import plan
 from lvlm_audit.auditing.run import audit_model
+from lvlm_audit.auditing.subject import choose_probes, open_subject
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.hallucination.corrections import Plain, compare_answers
 from lvlm_audit.interventions.named import Skip

@@ -7,7 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lvlm_audit import Check, Kept, Stage, Verdict, at_least, grounding
+from lvlm_audit import Check, Stage, at_least
+from lvlm_audit.document import Verdict
+from lvlm_audit.metrics import grounding
+from lvlm_audit.properties import Kept
 from lvlm_audit.readings.grounding import grounding_reading
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import NO_IMAGE, PairedTrace, TokenClass

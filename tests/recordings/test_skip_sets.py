@@ -7,22 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lvlm_audit import (
-    Check,
-    Holds,
-    Skip,
-    Stage,
-    Value,
-    at_least,
-    at_most,
-    leader_agreement,
-    skip_kl,
-    suite,
-    token_probability,
-)
+from lvlm_audit import Check, Skip, Stage, at_least, at_most, suite
 from lvlm_audit.auditing.plan import plan
 from lvlm_audit.document import Audit, Verdict
 from lvlm_audit.errors import CheckError, UsageError
+from lvlm_audit.metrics import leader_agreement, skip_kl, token_probability
+from lvlm_audit.properties import Holds, Value
 from lvlm_audit.readings.effects import skip_reading
 from lvlm_audit.recordings.evidence import Evidence, Recorded
 from lvlm_audit.recordings.need import Need
@@ -233,7 +223,7 @@ class TestReading:
 
 
 def test_a_property_that_holds_from_a_value_on():
-    from lvlm_audit.spec.properties import Context
+    from lvlm_audit.properties import Context
 
     curve = np.array([[0.0, 0.5], [1.0, 0.49], [0.0, np.nan]])
     seen = Holds(0.5).observe(None, curve, Context(None))

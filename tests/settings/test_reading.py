@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import lvlm_audit
-from lvlm_audit import Check, Stage, Value, at_most, find_stages
+from lvlm_audit import Check, Stage, at_most, find_stages
 from lvlm_audit.auditing.conclude import conclude
 from lvlm_audit.auditing.plan import plan, with_paper_index
 from lvlm_audit.document import TerminalTransition
 from lvlm_audit.errors import TraceError, UsageError
+from lvlm_audit.properties import Value
 from lvlm_audit.readings.last_transition import in_words, last_transition
 from lvlm_audit.settings.audit import Settings
 from lvlm_audit.settings.reading import Mode, choose, mode_name
@@ -26,7 +27,7 @@ PAPER = Mode("raw", "paper_index", "paper")
 CHECK = Check(
     "The index stays low.",
     stage=Stage.STABILIZATION,
-    metric=lvlm_audit.paper_index,
+    metric=lvlm_audit.metrics.paper_index,
     property=Value(),
     holds_for=at_most(1.0, of="mean"),
     rationale="A test.",
@@ -125,7 +126,7 @@ class TestStages:
     def test_traces_without_it_cannot_be_read_so(self):
         with pytest.raises(TraceError, match="probe 'p0' holds no paper_index"):
             lvlm_audit.run(
-                Suite("t", (dataclasses.replace(CHECK, metric=lvlm_audit.entropy),)),
+                Suite("t", (dataclasses.replace(CHECK, metric=lvlm_audit.metrics.entropy),)),
                 answers(None),
                 divergence="paper_index",
             )
@@ -185,7 +186,8 @@ class TestLastTransition:
     def test_the_document_has_the_numbers_of_every_lens(self):
         evidence = self.evidence("normed", 0.2)
         audit = lvlm_audit.run(
-            Suite("t", (dataclasses.replace(CHECK, metric=lvlm_audit.entropy),)), evidence.traces
+            Suite("t", (dataclasses.replace(CHECK, metric=lvlm_audit.metrics.entropy),)),
+            evidence.traces,
         )
         assert [t.lens for t in audit.stages.terminal] == ["normed"]
         assert audit.stages.terminal_note == ""
@@ -208,7 +210,7 @@ def test_rivals_are_candidates_from_the_critical_layer_on():
         for i in range(8)
     ]
     audit = lvlm_audit.run(
-        Suite("t", (dataclasses.replace(CHECK, metric=lvlm_audit.entropy),)), traces
+        Suite("t", (dataclasses.replace(CHECK, metric=lvlm_audit.metrics.entropy),)), traces
     )
     assert audit.stages.critical_layer == 6
     assert [r["text"] for r in audit.probes[0].tokens[0].rivals] == [" noise"]

@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 
 import lvlm_audit
-from lvlm_audit import Check, Kept, LateMutation, Rise, Severity, Stage, Value, at_least, at_most
+from lvlm_audit import Check, Severity, Stage, at_least, at_most
 from lvlm_audit.errors import CheckError
 from lvlm_audit.metrics.curves import image_divergence, token_probability
+from lvlm_audit.properties import Kept, LateMutation, Rise, Value
 from lvlm_audit.spec.check import Quorum
 
 GOOD = {
@@ -75,8 +76,8 @@ def test_a_good_declaration_is_frozen_and_equal_to_its_twin():
         ({"property": Value(), "holds_for": at_least(0.2, of="mean")}, "probability"),
         (
             {
-                "property": lvlm_audit.LevelGap(),
-                "metric": lvlm_audit.nucleus_mass,
+                "property": lvlm_audit.properties.LevelGap(),
+                "metric": lvlm_audit.metrics.nucleus_mass,
                 "holds_for": at_most(0.2, of="mean"),
             },
             "share of depth",

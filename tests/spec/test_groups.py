@@ -7,9 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lvlm_audit import Check, Holds, Stage, at_most, hallucinated, late_reversal, suite
+from lvlm_audit import Check, Stage, at_most, suite
 from lvlm_audit.document import Audit, Verdict
 from lvlm_audit.errors import CheckError
+from lvlm_audit.metrics import hallucinated, late_reversal
+from lvlm_audit.properties import Holds
 from lvlm_audit.spec.judge import judge, observe
 from lvlm_audit.traces.trace import TokenClass, Trace
 from tests.evidence import evidence_of

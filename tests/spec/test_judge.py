@@ -20,10 +20,10 @@ from lvlm_audit.metrics.curves import (
     token_lead,
     token_probability,
 )
+from lvlm_audit.properties import Kept, LateMutation, Plateau, Rise, Saturates, Value
 from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.spec.check import Check, Quorum, at_least, at_most
 from lvlm_audit.spec.judge import ALPHA, Observation, judge, observe
-from lvlm_audit.spec.properties import Kept, LateMutation, Plateau, Rise, Saturates, Value
 from lvlm_audit.spec.suite import suite
 from lvlm_audit.statistics import (
     ShareOfImages,

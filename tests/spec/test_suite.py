@@ -17,7 +17,9 @@ from tests.evidence import evidence_of
 from tests.synthetic import EARLY, EMITTED, OTHER, pair, rising, trace
 
 DECLARES = """
-from lvlm_audit import Check, Rise, Stage, at_least, token_probability
+from lvlm_audit import Check, Stage, at_least
+from lvlm_audit.metrics import token_probability
+from lvlm_audit.properties import Rise
 {name} = Check(
     "The answer forms.", stage=Stage.RAPID_EVOLUTION, metric=token_probability, property=Rise(),
     holds_for=at_least(0.7, of="images"), rationale="A test.",

@@ -23,7 +23,7 @@ def test_a_text_and_its_ids_give_the_same_trace() -> None:
     ids = answer_ids(LLAVA, PROBE, "A red circle.")
     assert LLAVA.tokenizer.decode(ids) == " A red circle."
     by_text, by_ids, own = (
-        lvlm_audit.replay(LLAVA, [PROBE], answers)[0]
+        lvlm_audit.traces.replay(LLAVA, [PROBE], answers)[0]
         for answers in (["A red circle."], [ids], None)
     )
     assert by_text.answer == by_ids.answer == own.answer == " A red circle."
@@ -98,7 +98,7 @@ def test_a_model_without_tokenizer_takes_ids_alone() -> None:
     probe = tiny_models.prepared()
     with pytest.raises(RecordingError, match="'prepared', answer: .*no tokenizer.*Give token ids"):
         answer_ids(hooked, probe, "red")
-    assert lvlm_audit.replay(hooked, [probe], [[50, 51]])[0].token_ids.tolist() == [50, 51]
+    assert lvlm_audit.traces.replay(hooked, [probe], [[50, 51]])[0].token_ids.tolist() == [50, 51]
 
 
 def test_one_answer_that_cannot_be_aligned_costs_no_other() -> None:
@@ -106,7 +106,7 @@ def test_one_answer_that_cannot_be_aligned_costs_no_other() -> None:
     probes[1] = replace(probes[1], answer=None)
     probes[2] = replace(probes[2], answer="<image>")
     with pytest.raises(ProbesFailed, match="2 of 4 probes could not be recorded") as caught:
-        lvlm_audit.replay(LLAVA, probes)
+        lvlm_audit.traces.replay(LLAVA, probes)
     assert [name for name, _ in caught.value.failures] == ["probe-1", "probe-2"]
     assert "probe 'probe-1' has no reference answer (field 'answer')" in str(caught.value)
     assert "probe 'probe-2', answer: '<image>' holds the control token" in str(caught.value)
@@ -115,4 +115,4 @@ def test_one_answer_that_cannot_be_aligned_costs_no_other() -> None:
 
 def test_answers_and_probes_belong_together() -> None:
     with pytest.raises(UsageError, match="1 answers were given for 2 probes"):
-        lvlm_audit.replay(LLAVA, tiny_models.probes(2), ["red"])
+        lvlm_audit.traces.replay(LLAVA, tiny_models.probes(2), ["red"])

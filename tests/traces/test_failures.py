@@ -14,6 +14,7 @@ from lvlm_audit.errors import ProbesFailed, RecordingError, TraceError, Unsuppor
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import hook
 from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.progress import Progress
 from lvlm_audit.traces.batching import each_batch
 from lvlm_audit.traces.paired import record_pairs
 from lvlm_audit.traces.recorder import iter_record, record, replay
@@ -157,7 +158,7 @@ def test_a_batch_that_memory_cannot_hold_is_tried_in_halves(llava: HookedModel) 
 
 
 def test_progress_does_not_count_a_failed_try(llava: HookedModel) -> None:
-    told: list[tuple[int, int, int]] = []
+    told: list[Progress] = []
 
     def limit(state: torch.Tensor) -> None:
         if len(state) > 1 and state.shape[1] == 1:
@@ -168,9 +169,10 @@ def test_progress_does_not_count_a_failed_try(llava: HookedModel) -> None:
             llava,
             tiny_models.probes(2),
             max_new_tokens=3,
-            on_progress=lambda *now: told.append(now),
+            on_progress=told.append,
         )
-    assert told[-1] == (2, 2, sum(t.tokens for t in traces))
+    last = told[-1]
+    assert (last.done, last.total, last.tokens) == (2, 2, sum(t.tokens for t in traces))
 
 
 def test_what_concerns_every_probe_is_raised_once() -> None:

@@ -12,6 +12,7 @@ import torch
 from lvlm_audit.errors import RecordingError, TraceError, UsageError
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import hook
+from lvlm_audit.progress import Progress
 from lvlm_audit.traces import store
 from lvlm_audit.traces.common import common_step
 from lvlm_audit.traces.feature_recorder import record_common_step, record_features
@@ -86,15 +87,15 @@ def test_without_a_prefix_it_is_the_first_token_of_the_answer(llava: HookedModel
 
 
 def test_progress_counts_probes(llava: HookedModel) -> None:
-    told: list[tuple[int, int, int]] = []
+    told: list[Progress] = []
     record_features(
         llava,
         tiny_models.probes(3),
         [[50, 60]] * 3,
         batch_size=2,
-        on_progress=lambda *now: told.append(now),
+        on_progress=told.append,
     )
-    assert told == [(2, 3, 4), (3, 3, 6)]
+    assert [(e.done, e.total, e.tokens) for e in told] == [(0, 3, 0), (2, 3, 4), (3, 3, 6)]
 
 
 def test_what_cannot_be_recorded(llava: HookedModel) -> None:

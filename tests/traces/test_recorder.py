@@ -18,6 +18,7 @@ from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.hooks import count_hooks
 from lvlm_audit.models.opening import hook
 from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.progress import Progress
 from lvlm_audit.traces import recorder
 from lvlm_audit.traces.lens import LensReader
 from lvlm_audit.traces.recorder import iter_record, record, replay
@@ -347,16 +348,18 @@ def test_states_wait_only_until_a_chunk_is_full(
 
 
 def test_progress_counts_probes_and_tokens(llava: HookedModel) -> None:
-    told: list[tuple[int, int, int]] = []
+    told: list[Progress] = []
     seen = record(
         llava,
         tiny_models.probes(3),
         max_new_tokens=3,
         batch_size=2,
-        on_progress=lambda *now: told.append(now),
+        on_progress=told.append,
     )
-    assert told[-1] == (3, 3, sum(trace.tokens for trace in seen))
-    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+    assert told[0] == Progress("recording answers", 0, 3), "a step is named when it begins"
+    tokens = sum(trace.tokens for trace in seen)
+    assert told[-1] == Progress("recording answers", 3, 3, tokens=tokens)
+    assert [e.done for e in told] == sorted(e.done for e in told)
 
 
 def test_the_raw_lens_differs_but_for_the_last_state(llava: HookedModel) -> None:

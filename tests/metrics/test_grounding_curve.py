@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lvlm_audit.metrics.grounding import MIN_GROUNDING, read_grounding
+from lvlm_audit.metrics.grounding_curve import MIN_GROUNDING, read_grounding
 
 
 def test_by_hand() -> None:

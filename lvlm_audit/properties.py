@@ -29,6 +29,24 @@ from lvlm_audit.metrics.nodes import (
 )
 from lvlm_audit.traces.trace import Trace
 
+__all__ = [  # noqa: RUF022
+    # What a check may demand of a metric's curve.
+    "Holds",
+    "Kept",
+    "LateMutation",
+    "LevelGap",
+    "Plateau",
+    "Rise",
+    "Saturates",
+    "Value",
+    # To write one of your own.
+    "Context",
+    "Property",
+    "Quantity",
+    "Statement",
+    "register",
+]
+
 Values = npt.NDArray[np.float64]
 Curve = npt.NDArray[np.floating[Any]]
 Place = Literal["critical", "settle", "last"]

@@ -17,7 +17,7 @@ from lvlm_audit.metrics.curves import (
     token_lead,
     token_probability,
 )
-from lvlm_audit.spec.properties import (
+from lvlm_audit.properties import (
     Context,
     Kept,
     LateMutation,

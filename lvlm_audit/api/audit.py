@@ -1,0 +1,73 @@
+"""`lvlm_audit.audit`: all that the pytest command does, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from lvlm_audit.api.given import understood
+from lvlm_audit.api.progress import watched
+from lvlm_audit.auditing.run import audit_model
+from lvlm_audit.comparing import earlier, with_comparison
+from lvlm_audit.document import Audit
+from lvlm_audit.probes.probe import Probe
+from lvlm_audit.progress import OnProgress
+from lvlm_audit.settings.audit import Chosen
+from lvlm_audit.spec.suite import Suite, chosen_suite
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from lvlm_audit.models.hooked import HookedModel
+
+
+def audit(
+    model: str | Path | HookedModel | Module = "demo",
+    probes: str | Path | Sequence[Probe] | None = None,
+    *,
+    processor: Any = None,
+    suite: str | Path | Suite = "default",
+    baseline: str | Path | Audit | None = None,
+    cache: bool = True,
+    on_progress: OnProgress | None = None,
+    **settings: Unpack[Chosen],
+) -> Audit:
+    """Audits a model: records what the suite needs, judges it, and gives the document.
+
+    What was recorded before is taken out of the store, and what was interrupted is continued. A model in
+    memory is known by its content (`lvlm_audit.models.content`): the same model is recorded once, and
+    where its content cannot be compared, nothing of it is kept.
+
+    Args:
+        model: an alias, hub id or folder ("demo": the demo model); a transformers model; or what `load` and
+            `hook` give, which stays open.
+        probes: a folder, a file, or a list of `Probe`; None: a bundled set.
+        processor: of a transformers model.
+        suite: a shipped suite by name, a folder or file of checks, or a `Suite`.
+        baseline: an earlier audit, to which each finding is compared.
+        cache: False: nothing is taken out of the store or kept in it.
+        on_progress: called with each `Progress`; None: shown on a terminal and in a notebook.
+        **settings: as pytest's options, without `--lvlm-` (docs/settings.md): `max_new_tokens=48`.
+
+    Raises:
+        LvlmAuditError: whatever stands in the way; the message says what to do.
+
+    Example:
+        >>> result = lvlm_audit.audit(checkpoint, probes, max_new_tokens=4)
+        >>> sorted({str(finding.verdict) for finding in result.findings})
+        ['fail', 'inconclusive', 'not_applicable']
+        >>> len(result.probes) == len(probes)
+        True
+    """
+    family, names = chosen_suite(suite)
+    before = (
+        baseline if baseline is None or isinstance(baseline, Audit) else earlier(Path(baseline))
+    )
+    with (
+        watched(on_progress) as listener,
+        understood(model, probes, settings, processor=processor, cache=cache) as (chosen, given),
+    ):
+        judged = audit_model(family, chosen, given=given, baseline=before, on_progress=listener)
+    document = judged.document(names)
+    return document if before is None else with_comparison(document, before, seed=judged.seed)
