@@ -21,7 +21,8 @@ from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.pytest_plugin.reporting import DOCUMENT, report_failed
 from lvlm_audit.report.words import error_words
 from lvlm_audit.spec.suite import load_family
-from lvlm_audit.writing import check_writable, same_place, write_whole
+from lvlm_audit.waiting import said_after
+from lvlm_audit.writing import check_writable, same_place
 
 SESSION: pytest.StashKey[AuditSession] = pytest.StashKey()
 
@@ -182,8 +183,9 @@ class AuditSession:
         if self.is_worker or self._judged is None or not self._seen:
             return
         try:
-            self.audit = self._document()
             with self._uncaptured():
+                with said_after("concluding: locating stages, reading probes"):
+                    self.audit = self._document()
                 self._write(self.audit)
         except LvlmAuditError as error:
             self.problem = error_words(error)
@@ -232,10 +234,10 @@ class AuditSession:
             audit.save(path)
             self.written.append(path)
         if option("--lvlm-report"):
-            from lvlm_audit.report.html import render
+            from lvlm_audit.report.html import write
 
             path = self._path(option("--lvlm-report"))
-            write_whole(path, render(audit))
+            write(audit, path)
             self.written.append(path)
 
     def _uncaptured(self) -> contextlib.AbstractContextManager[None]:
