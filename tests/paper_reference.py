@@ -1,4 +1,4 @@
-"""What the published code shows of one answer, from the formulas of METHOD.md alone: float64 NumPy, SciPy
+"""What the published code shows of one answer, from the formulas of docs/method.md alone: float64 NumPy, SciPy
 and transformers' own hidden states. No code of the product is used here.
 
 Raw lens: the head on states 0..L-1 as they are; state L is what transformers reports, after the final norm.

@@ -1,7 +1,7 @@
 """What a trace should say, worked out another way: no code of the product is used here.
 
 `generate()` with `output_hidden_states` and `output_logits` gives states and logits; the rest is
-float64 NumPy and SciPy by the formulas of METHOD.md.
+float64 NumPy and SciPy by the formulas of docs/method.md.
 """
 
 from __future__ import annotations

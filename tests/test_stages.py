@@ -1,7 +1,7 @@
 """The stage finder on curves whose stages are known, and on curves that have none.
 
 Noise has a standard deviation of a tenth of the step. Nulls are autocorrelated: against white noise any
-smooth curve would look like a pattern (METHOD.md, "Statistics"). The committed draws are few and seeded;
+smooth curve would look like a pattern (docs/method.md#controls). The committed draws are few and seeded;
 `pytest -m slow tests/test_stages.py` takes 400 of each.
 """
 

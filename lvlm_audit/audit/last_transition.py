@@ -1,7 +1,7 @@
 """What the lens does to the last transition: measured, and said in words.
 
 The raw lens applies the head to states 0..L-1 as they are, while state L has passed the final norm. So the
-last transition is measured between two instruments (METHOD.md, "Raw lens").
+last transition is measured between two instruments (docs/method.md#the-raw-lens).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Modes of reading: lens, divergence and scaling, each by name, and sets of them that have a name.
 
-METHOD.md, "Where the published code differs from the text": the defaults are the correct ones, and each of the
-published choices can be selected by itself or, as mode `paper`, together.
+docs/method.md#where-the-published-code-differs: the defaults are the correct ones, and each of the published
+choices can be selected by itself or, as mode `paper`, together.
 """
 
 from __future__ import annotations

@@ -271,11 +271,13 @@ def _common_step(job: Job) -> Items:
     images = distinct_images(job.shown.probes)[:MAX_COMMON_IMAGES]
     if not images:
         return []
-    prompt, prefix = common_step(job.answers())
+    transcript, prefix = common_step(job.answers())
+    question = next(probe for probe in job.shown.probes if probe.transcript == transcript)
     return record_common_step(
         job.model,
         images,
-        prompt=prompt,
+        prompt=question.prompt,
+        turns=question.turns,
         prefix=prefix,
         batch_size=job.settings.batch_size,
         on_progress=job.progress("asking every image one question"),

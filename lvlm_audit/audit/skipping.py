@@ -1,7 +1,8 @@
 """Which blocks a declared skip set is, once the base answers are there. No torch.
 
 Nodes are located on one half of the images and the set's effect is measured on the other, and the other way
-round (METHOD.md, "Circularity"): every image is measured once, under nodes that it had no part in.
+round (docs/method.md#two-halves-of-the-images): every image is measured once, under nodes that it had no
+part in.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def transitions(traces: Sequence[Trace]) -> tuple[Floats, Floats]:
 def stabilization(stages: Stages) -> range:
     """Blocks from the critical layer to before the first mutation; the last block is never among them.
 
-    Empty where the answers show no plateau (METHOD.md, "Numbering": layers[c : m - 1]).
+    Empty where the answers show no plateau (docs/method.md#skipping-blocks: layers[c : m - 1]).
     """
     if stages.pattern not in (RISE_AND_PLATEAU, THREE_STAGES) or stages.critical_layer is None:
         return range(0)

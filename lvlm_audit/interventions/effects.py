@@ -160,7 +160,7 @@ def iter_effects(
                         blocks=chosen,
                         token_ids=np.array(one.ids, np.int64),
                         token_texts=pieces,
-                        token_classes=words.classes(pieces, one.ids, one.probe.prompt),
+                        token_classes=words.classes(pieces, one.ids, one.probe.transcript),
                         **found,
                         base_answer=spoken(words, one.ids, model),
                         answer=None if ids is None else spoken(words, ids, model),

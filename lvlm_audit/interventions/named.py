@@ -1,7 +1,7 @@
 """The paper's three skip sets by name, from a model's nodes, and their numbering. No torch.
 
-METHOD.md, "Numbering": state m mutates at transition m - 1, which belongs to block m - 1. With critical
-layer c and first mutation m, the stabilization stage is `layers[c : m - 1]`.
+docs/method.md#states-and-transitions: state m mutates at transition m - 1, which belongs to block m - 1. With
+critical layer c and first mutation m, the stabilization stage is `layers[c : m - 1]`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ At = Literal["nodes", "paper"]
 PAPER_DEPTH = 32
 PAPER_CRITICAL = 20
 PAPER_MUTATION = range(26, 32)
-"""LLaVA-1.5-7B: critical about 18-20, mutation 26-31 of 32 (METHOD.md), state 32 apart."""
+"""LLaVA-1.5-7B: critical about 18-20, mutation 26-31 of 32 (docs/method.md#skipping-blocks), state 32 apart."""
 PAPER_LAST = 5
 """skip.3 ends before the last 5 of 32 blocks."""
 

@@ -34,8 +34,8 @@ def sustained_collapse(
 ) -> Collapse:
     """Exact least squares of a step down, with an optional later stage that rises again.
 
-    METHOD.md asks for a two-segment fit. A late burst belongs to neither segment: left in, it drags the
-    border to itself. So a third stage that rises again is fitted jointly, over all pairs of borders.
+    Of two stages (docs/method.md#nodes) a late burst belongs to neither: left in, it drags the border to
+    itself. So a third stage that rises again is fitted jointly, over all pairs of borders.
     The terminal transition L-1 -> L is left out: it is always reported apart.
 
     Args:

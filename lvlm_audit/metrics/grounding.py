@@ -1,8 +1,8 @@
 """The grounding curve in numbers: where the image enters a token, how strongly, and what is left of it.
 
 The curve is, state by state, the Jensen-Shannon divergence between a token's distribution with the image
-and without, on the same text (METHOD.md, "LVLM versus LLM": image removal tells vision from language
-prior). NumPy only.
+and without, on the same text (docs/method.md#with-and-without-the-image: taking the image away tells
+vision from language prior). NumPy only.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
 ONSET, CRITICAL, SETTLE = 0.1, 0.5, 0.9
-"""Fractions of the peak that define onset, critical and settle (METHOD.md)."""
+"""Fractions of the peak that define onset, critical and settle (docs/method.md#nodes)."""
 
 MIN_PEAK = 0.2
 """A curve that never reaches this has no nodes: fractions of a peak near zero are noise."""
@@ -85,7 +85,7 @@ def switches(leader: Ints) -> npt.NDArray[np.int64]:
 
 
 def candidates_from(leader: Ints, candidate_ids: Ints, state: int) -> npt.NDArray[np.bool_]:
-    """Which leaders METHOD.md calls candidates: those that lead at some state from `state` on.
+    """Which leaders are candidates (docs/method.md#words): those that lead at some state from `state` on.
 
     Args:
         leader: [T, S] ids.

@@ -9,8 +9,8 @@ import numpy.typing as npt
 def scaled_by_transition(divergence: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Each transition divided by its own maximum over the tokens of one answer.
 
-    This is how the paper's figure is drawn (METHOD.md, "Scaling"). Every column then reaches 1, however quiet
-    it is, so columns cannot be compared with one another.
+    This is how the paper's figure is drawn (docs/method.md#scaled-heat-maps). Every column then
+    reaches 1, however quiet it is, so columns cannot be compared with one another.
 
     Args:
         divergence: [T, L] of one answer, >= 0, any unit; NaN where there is no value.

@@ -1,6 +1,6 @@
 """A stage-wise fit: a step from one level to another, and an optional third level that moves back.
 
-Exact least squares over all pairs of borders, which is cheap for L <= 100 (METHOD.md, "Statistics").
+Exact least squares over all pairs of borders, which is cheap for L <= 100 (docs/method.md#nodes).
 Serves curves over states (where a rise makes the step) and over transitions (where a fall does).
 """
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lvlm_audit.errors import LvlmAuditError, ProbeError, UnsupportedModel
 from lvlm_audit.models.quiet import quiet
-from lvlm_audit.probes.probe import Probe
+from lvlm_audit.probes.probe import Probe, Turn
 
 Inputs = dict[str, Any]
 
@@ -143,6 +143,7 @@ def _processed(processor: Any, probes: Sequence[Probe], image_id: int | None) ->
                 processor_kwargs={"padding": True},
             )
         else:
+            _refuse_turns(processor, probes)
             made = _without_template(processor, tokenizer, probes, images, image_id)
     except LvlmAuditError:
         raise
@@ -160,9 +161,27 @@ def _processed(processor: Any, probes: Sequence[Probe], image_id: int | None) ->
 
 
 def _conversation(probe: Probe, images: Sequence[Any]) -> list[dict[str, Any]]:
-    content: list[dict[str, Any]] = [{"type": "image", "image": image} for image in images]
-    content.append({"type": "text", "text": probe.prompt})
-    return [{"role": "user", "content": content}]
+    """The earlier turns and the prompt; each image before the text of its turn."""
+    left = list(images)
+    made: list[dict[str, Any]] = []
+    for turn in (*probe.turns, Turn("user", probe.prompt)):
+        last = len(made) == len(probe.turns)
+        shown, left = (left, []) if last else (left[: turn.images], left[turn.images :])
+        content: list[dict[str, Any]] = [{"type": "image", "image": image} for image in shown]
+        content.append({"type": "text", "text": turn.text})
+        made.append({"role": turn.role, "content": content})
+    return made
+
+
+def _refuse_turns(processor: Any, probes: Sequence[Probe]) -> None:
+    """What was said earlier can only be put into words by a chat template."""
+    for probe in probes:
+        if probe.turns:
+            raise ProbeError(
+                f"probe {probe.id!r} has turns before its prompt (the first is of the "
+                f"{probe.turns[0].role}), but the model's processor ({type(processor).__name__}) has no chat "
+                f"template to write them with. Drop the turns, or add the template."
+            )
 
 
 def _text_only(tokenizer: Any, probes: Sequence[Probe]) -> Mapping[str, Any]:
@@ -175,12 +194,19 @@ def _text_only(tokenizer: Any, probes: Sequence[Probe]) -> Mapping[str, Any]:
             )
     texts = [probe.prompt for probe in probes]
     templated = getattr(tokenizer, "chat_template", None) is not None
-    if templated:
+    if not templated:
+        _refuse_turns(tokenizer, probes)
+    else:
         texts = [
             tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+                [
+                    *({"role": turn.role, "content": turn.text} for turn in probe.turns),
+                    {"role": "user", "content": probe.prompt},
+                ],
+                tokenize=False,
+                add_generation_prompt=True,
             )
-            for text in texts
+            for probe in probes
         ]
     made: Mapping[str, Any] = tokenizer(
         texts, return_tensors="pt", padding=True, add_special_tokens=not templated

@@ -114,16 +114,22 @@ def text_questions(probes: Sequence[Probe]) -> list[Probe]:
     """
     first: dict[str, Probe] = {}
     for probe in probes:
-        first.setdefault(probe.prompt, probe)
+        first.setdefault(probe.transcript, probe)
     return [
-        Probe(id=probe.id, prompt=prompt, image=None, cluster=f"prompt: {prompt}")
-        for prompt, probe in first.items()
+        Probe(
+            id=probe.id,
+            prompt=probe.prompt,
+            image=None,
+            cluster=f"prompt: {asked}",
+            turns=probe.showing(()).turns,
+        )
+        for asked, probe in first.items()
     ]
 
 
 def _blanked(probe: Probe) -> Probe:
     shown = probe.showing([_grey(image) for image in probe.images])
-    return replace(shown, cluster=f"prompt: {probe.prompt}")
+    return replace(shown, cluster=f"prompt: {probe.transcript}")
 
 
 def _grey(image: ImageSource) -> ImageSource:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lvlm_audit.errors import ProbeError
-from lvlm_audit.probes.probe import ImageSource, Probe
+from lvlm_audit.probes import decoding
+from lvlm_audit.probes.image_places import places, without_places
+from lvlm_audit.probes.probe import ImageSource, Probe, Turn
+from lvlm_audit.probes.problems import Problems
 from lvlm_audit.probes.quoting import short
+from lvlm_audit.probes.source import Source
 
 
 @dataclass(slots=True)
@@ -23,7 +27,7 @@ class Draft:
         images: what is shown, in order; without any, the question is asked blind and needs a cluster.
         prompt: the question.
         stem: what a default id is made of.
-        id, answer, cluster, labels: as of a `Probe`; None where they are not given.
+        id, answer, cluster, labels, turns: as of a `Probe`; None where they are not given.
     """
 
     where: str
@@ -34,33 +38,42 @@ class Draft:
     answer: str | None = None
     cluster: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
+    turns: tuple[Turn, ...] = ()
 
 
-def finish(drafts: Iterable[Draft], hint: str) -> list[Probe]:
+def finish(drafts: Iterable[Draft], source: Source) -> list[Probe]:
     """Probes of drafts: their images are decoded once, and defaults are filled in.
 
     Args:
         drafts: in the order of the probes.
-        hint: what to know about an image that is not there.
+        source: what they were read from; remarks on images go there.
 
     Raises:
-        ProbeError: an image that is not there or cannot be shown, or an id that occurs twice.
+        ProbeError: images that are not there or cannot be shown, or ids that occur twice; all of them.
     """
     ready = list(drafts)
-    _refuse_missing(ready, hint)
+    _refuse_missing(ready, source.hint)
     given: dict[str, str] = {}
-    digests: dict[Path | None, str] = {}
+    digests: dict[_Key, str] = {}
+    problems = Problems(source.where)
     for draft in ready:
-        for image in draft.images:
-            if image.path not in digests:
-                digests[image.path] = _checked_digest(draft.where, image)
-        if draft.id is not None:
-            if draft.id in given:
+        try:
+            _drop_places(draft, source)
+            for image in draft.images:
+                if _key(image) not in digests:
+                    # A broken image is told once, however many probes show it.
+                    digests[_key(image)] = ""
+                    digests[_key(image)] = _checked_digest(draft.where, image, source)
+            if draft.id is not None and draft.id in given:
                 raise ProbeError(
                     f"{draft.where}: the id {draft.id!r} is taken already, by {given[draft.id]}. "
                     f"Make one of them different, or leave ids out to have them made."
                 )
-            given[draft.id] = draft.where
+        except ProbeError as error:
+            problems.add(draft.where, error)
+        if draft.id is not None:
+            given.setdefault(draft.id, draft.where)
+    problems.refuse()
     taken = set(given)
     probes = []
     for draft in ready:
@@ -68,7 +81,7 @@ def finish(drafts: Iterable[Draft], hint: str) -> list[Probe]:
         taken.add(identity)
         cluster = draft.cluster
         if cluster is None:
-            cluster = _one_digest([digests[image.path] for image in draft.images])
+            cluster = _one_digest([digests[_key(image)] for image in draft.images])
         probes.append(
             Probe(
                 id=identity,
@@ -78,9 +91,43 @@ def finish(drafts: Iterable[Draft], hint: str) -> list[Probe]:
                 answer=draft.answer,
                 labels=draft.labels,
                 more_images=draft.images[1:],
+                turns=draft.turns,
             )
         )
     return probes
+
+
+def _drop_places(draft: Draft, source: Source) -> None:
+    """Takes the places for images out of the prompt: a processor would count them beside its own."""
+    found = places(draft.prompt)
+    if not found:
+        return
+    bare = without_places(draft.prompt)
+    if not bare.strip():
+        raise ProbeError(
+            f"{draft.where}: the prompt {short(draft.prompt)} is a place for an image and nothing else. Write "
+            f"a question."
+        )
+    if found > max(1, len(draft.images)):
+        raise ProbeError(
+            f"{draft.where}: the prompt has {found} places for images ({short(draft.prompt)}), but "
+            f"{len(draft.images)} images are given. Give as many, as a list."
+        )
+    draft.prompt = bare
+    place = draft.where.removeprefix(f"{source.where}, ")
+    source.remarks.add("probes", _PLACES, "probe", draft.id or place)
+
+
+_PLACES = (
+    "places for images (<image>) taken out of prompts, because the model's processor puts images before the "
+    "text itself"
+)
+
+_Key = tuple[Path | None, bytes | None, str | None]
+
+
+def _key(image: ImageSource) -> _Key:
+    return image.path, image.data, image.background
 
 
 def _refuse_missing(drafts: Sequence[Draft], hint: str) -> None:
@@ -99,6 +146,8 @@ def _refuse_missing(drafts: Sequence[Draft], hint: str) -> None:
     if not missing:
         return
     where, image = missing[0]
+    if os.sep == "/" and any("\\" in one.name for _, one in missing):
+        hint = f"On this system folders are parted by /, not by backslashes. {hint}"
     place = f"(looked for {short(str(image.path))})"
     if len(missing) == 1:
         raise ProbeError(f"{where}: there is no image {short(image.name)} {place}. {hint}")
@@ -109,7 +158,7 @@ def _refuse_missing(drafts: Sequence[Draft], hint: str) -> None:
     )
 
 
-def _checked_digest(where: str, image: ImageSource) -> str:
+def _checked_digest(where: str, image: ImageSource, source: Source) -> str:
     """The image's digest, after it was decoded: a broken file must not wait for the model."""
     if image.path is not None and image.path.exists() and not image.path.is_file():
         # Reading a pipe or a device would wait for ever.
@@ -118,11 +167,23 @@ def _checked_digest(where: str, image: ImageSource) -> str:
         )
     try:
         # The bytes are read once, so that what is decoded is what is hashed.
-        held = ImageSource(name=image.name, data=image.read())
+        held = replace(image, path=None, data=image.read())
         held.open().close()
     except ProbeError as error:
         raise ProbeError(f"{where}: {error}") from error
+    assert held.data is not None
+    for remark in decoding.remarks(held.data):
+        if remark == "frames":
+            source.remarks.add("images", "only the first frame is shown", "image", image.name)
+        elif image.background is None:
+            source.remarks.add("images", _TRANSPARENT, "image", image.name)
     return held.digest()
+
+
+_TRANSPARENT = (
+    "transparency dropped, as models' processors do it, so the colour under it is shown "
+    '("background": "white" in a probe lays an image on white)'
+)
 
 
 def _one_digest(digests: list[str]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lvlm_audit.errors import ProbeError
-from lvlm_audit.probes.probe import ImageSource
+from lvlm_audit.probes.bounded import size
+from lvlm_audit.probes.probe import MAX_IMAGE_BYTES, ImageSource
 from lvlm_audit.probes.quoting import described, invisible, short
 from lvlm_audit.probes.source import Source
 
@@ -34,14 +37,27 @@ def text(where: str, record: Record, key: str, *, optional: bool = True) -> str 
     return value
 
 
+def require(where: str, record: Record, keys: Sequence[str], remedy: str) -> None:
+    """Keys that must be there.
+
+    Raises:
+        ProbeError: some are not; it names all of them.
+    """
+    missing = [repr(key) for key in keys if key not in record]
+    if len(missing) == 1:
+        raise ProbeError(f"{where}: the key {missing[0]} is missing. {remedy}")
+    if missing:
+        named = f"{', '.join(missing[:-1])} and {missing[-1]}"
+        raise ProbeError(f"{where}: the keys {named} are missing. {remedy}")
+
+
 def needed(where: str, record: Record, key: str, example: str) -> Any:
     """The value under a key that must be there.
 
     Raises:
         ProbeError: it is not, and a record looks like the example.
     """
-    if key not in record:
-        raise ProbeError(f"{where}: the key {key!r} is missing. A record is {example}.")
+    require(where, record, [key], f"A record is {example}.")
     return record[key]
 
 
@@ -117,20 +133,62 @@ def name(where: str, record: Record, key: str, *, optional: bool = True) -> str 
 
 
 def image(where: str, path_text: str, source: Source) -> ImageSource:
-    """The image at a path relative to the source's image folder. Whether it is there is seen later.
+    """The image at a path relative to the source's image folder, or written into the text itself.
+
+    Text is a data URI, or bare base64 that begins as a PNG, JPEG, GIF or WebP file does. Whether a path is
+    there is seen later.
 
     Raises:
-        ProbeError: it is a URL or a folder; nothing is fetched.
+        ProbeError: it is a URL or a folder; nothing is fetched. Or a data URI that cannot be decoded.
     """
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|data:", path_text):
+    if path_text[:5].lower() == "data:":
+        return _of_data_uri(where, path_text)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path_text):
         raise ProbeError(
             f"{where}: the image {short(path_text)} is a URL. Nothing is fetched from the network: "
             f"save the image beside the file and give its path."
         )
+    if len(path_text) >= _LEAST_BASE64 and path_text.startswith(_BASE64_STARTS):
+        return _of_base64(where, path_text, "base64 image")
     path = source.folder / path_text
     if os.path.isdir(path):
         raise ProbeError(
             f"{where}: the image {short(path_text)} is a folder. Name one file in it; a folder of "
             f"images is read by naming it instead of the probe file."
         )
+    if "\\" in path_text and os.sep == "/" and not os.path.lexists(path):
+        turned = source.folder / path_text.replace("\\", "/")
+        if os.path.isfile(turned):
+            source.remarks.add("images", "backslashes in paths were read as /", "path", path_text)
+            path = turned
     return ImageSource(name=path_text, path=path)
+
+
+# What a PNG, JPEG, GIF or WebP file begins with, in base64; a path is not that long.
+_BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
+_LEAST_BASE64 = 80
+
+
+def _of_data_uri(where: str, uri: str) -> ImageSource:
+    head, comma, content = uri.partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        raise ProbeError(
+            f"{where}: the data URI {short(uri)} is not base64. Write it as data:image/png;base64,..., or "
+            f"save the image beside the file and give its path."
+        )
+    return _of_base64(where, content, f"{head[:40]},...")
+
+
+def _of_base64(where: str, content: str, name: str) -> ImageSource:
+    if len(content) // 4 * 3 > MAX_IMAGE_BYTES:
+        raise ProbeError(
+            f"{where}: the image {short(name)} has more than {size(MAX_IMAGE_BYTES)}. Make it smaller."
+        )
+    try:
+        data = base64.b64decode("".join(content.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ProbeError(
+            f"{where}: the image {short(name)} is not valid base64: {error}. Was it cut off? "
+            f"Save the image beside the file and give its path."
+        ) from error
+    return ImageSource(name=name, data=data)

@@ -16,8 +16,8 @@ _VERSION = "lvlm_audit probes 1"
 def fingerprint(probes: Iterable[Probe]) -> str:
     """SHA-256 over everything that a probe set holds, in order.
 
-    Ids, prompts, answers, labels, clusters, the bytes of the images and the tensors; not where an
-    image is stored or what its file is called. The order of probes counts, that of a mapping's keys
+    Ids, prompts, earlier turns, answers, labels, clusters, the bytes of the images and the tensors; not where
+    an image is stored or what its file is called. The order of probes counts, that of a mapping's keys
     does not. Images are read again, one at a time.
 
     Returns:
@@ -40,6 +40,11 @@ def fingerprint(probes: Iterable[Probe]) -> str:
         _feed(key, probe.answer, where)
         _feed(key, probe.labels, f"{where}, labels")
         _feed(key, probe.tensors, f"{where}, tensors")
+        # What most probes do not have is written only where it is, for the same reason.
+        if probe.turns:
+            _feed(key, [[turn.role, turn.text, turn.images] for turn in probe.turns], where)
+        if any(image.background for image in probe.images):
+            _feed(key, {"background": [image.background for image in probe.images]}, where)
     return key.hexdigest()
 
 

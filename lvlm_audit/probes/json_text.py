@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator
+import math
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 from lvlm_audit.errors import ProbeError
+from lvlm_audit.probes.bounded import size
+from lvlm_audit.probes.problems import Problems
 from lvlm_audit.probes.quoting import described, short
 from lvlm_audit.probes.source import Source
 
 EXAMPLE = '{"image": "photo.jpg", "prompt": "What is this?"}'
 """A line of a probe file."""
 
+MAX_FILE = 2 << 30
+"""Bytes of a probe file."""
+MAX_VALUE = 256 << 20
+"""Bytes of one line, or of a file that is one JSON value: with the images that may be written into it."""
+MAX_DEPTH = 64
+"""Lists and objects in one another. What reads the values later goes through them recursively."""
+
 _ONE_OBJECT = f"Each line must be one whole JSON object, such as {EXAMPLE}."
 
 
-def records(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+def records(
+    source: Source, problems: Problems | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a file with one JSON object a line, or of a file that is one JSON array.
+
+    Args:
+        source: the file.
+        problems: gathers lines and entries that are no such object, and reading goes on; None: the first
+            one is raised.
 
     Yields:
         A place for messages (line from 1, or index from 0), and the object there.
@@ -27,8 +46,15 @@ def records(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
         ProbeError: the file cannot be read, is not UTF-8 or no such JSON, or holds nothing.
     """
     empty = True
-    for place, record in _array(source) if begins_with(source, b"[") else _objects(source):
+    for place, value in _array(source) if begins_with(source, b"[") else _objects(source):
         empty = False
+        try:
+            record = as_object(place, value())
+        except ProbeError as error:
+            if problems is None:
+                raise
+            problems.add(place, error)
+            continue
         yield place, record
     if empty:
         raise ProbeError(
@@ -67,20 +93,25 @@ def document(source: Source) -> Any:
     Raises:
         ProbeError: it cannot be read, is not UTF-8 or no JSON; names line and column.
     """
-    return _parse(source.where, "".join(line for _, line in _lines(source)), of_file=True)
+    lines: list[str] = []
+    read = 0
+    for _, line in _lines(source):
+        read += len(line)
+        _bounded(source.where, read, MAX_VALUE)
+        lines.append(line)
+    return _parse(source.where, "".join(lines), of_file=True)
 
 
-def _objects(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+def _objects(source: Source) -> Iterator[tuple[str, Callable[[], Any]]]:
     for number, text in _lines(source):
         if text.strip():
             place = f"{source.where}, line {number}"
-            yield place, as_object(place, _parse(place, text.rstrip("\r\n")))
+            yield place, partial(_parse, place, text.rstrip("\r\n"))
 
 
-def _array(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+def _array(source: Source) -> Iterator[tuple[str, Callable[[], Any]]]:
     for index, value in enumerate(document(source)):
-        place = f"{source.where}, entry {index}"
-        yield place, as_object(place, value)
+        yield f"{source.where}, entry {index}", partial(lambda one: one, value)
 
 
 def _lines(source: Source) -> Iterator[tuple[int, str]]:
@@ -97,12 +128,24 @@ def _lines(source: Source) -> Iterator[tuple[int, str]]:
 def _raw_lines(source: Source) -> Iterator[tuple[int, bytes]]:
     try:
         with source.path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+            _bounded(source.where, os.fstat(file.fileno()).st_size, MAX_FILE)
+            number = 0
+            while line := file.readline(MAX_VALUE + 1):
+                number += 1
+                _bounded(f"{source.where}, line {number}", len(line), MAX_VALUE)
                 yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
     except OSError as error:
         raise ProbeError(
             f"cannot read {source.where}: {error.strerror or error}. Check its permissions."
         ) from error
+
+
+def _bounded(where: str, found: int, most: int) -> None:
+    if found > most:
+        raise ProbeError(
+            f"{where}: too long: more than {size(most)}. Write one JSON object a line, into several files if "
+            f"need be, and keep images in files of their own."
+        )
 
 
 def _parse(where: str, text: str, *, of_file: bool = False) -> Any:
@@ -111,7 +154,10 @@ def _parse(where: str, text: str, *, of_file: bool = False) -> Any:
             text,
             object_pairs_hook=lambda pairs: _object(where, pairs),
             parse_constant=lambda name: _no_constant(where, name),
+            parse_float=lambda digits: _finite(where, digits),
+            parse_int=lambda digits: _integer(where, digits),
         )
+        _check_depth(where, value)
         # JSON can spell half a surrogate pair, which no file or terminal can be given.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
@@ -153,6 +199,43 @@ def _object(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ProbeError(f"{where}: the key {short(key)} occurs twice. Drop one of them.")
         result[key] = value
     return result
+
+
+def _finite(where: str, digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ProbeError(f"{where}: the number {short(digits)} is too large. Write it as text.")
+    return value
+
+
+def _integer(where: str, digits: str) -> int:
+    value = int(digits)
+    try:
+        float(value)
+    except OverflowError as error:
+        # Whatever prints or compares it later would fail.
+        raise ProbeError(
+            f"{where}: the number {short(digits)} is too large. Write it as text."
+        ) from error
+    return value
+
+
+def _check_depth(where: str, value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, list | dict)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return
+    if any(isinstance(one, list | dict) for one in level):
+        raise ProbeError(
+            f"{where}: cannot be read as JSON: lists and objects are nested more than {MAX_DEPTH} deep. "
+            f"Flatten it."
+        )
 
 
 def _no_constant(where: str, name: str) -> NoReturn:

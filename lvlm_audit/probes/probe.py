@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.notes import Note
+from lvlm_audit.probes import decoding
+from lvlm_audit.probes.bounded import read_regular
+from lvlm_audit.probes.decoding import Background
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""What Pillow may be asked to decode. Named, because among Pillow's other formats are some that
-start programs (EPS runs Ghostscript) on a file that nobody vouches for."""
+MAX_IMAGE_BYTES = 1 << 29
+"""Of an encoded image. Four bytes for each pixel that Pillow decodes without a warning are fewer."""
+
+Role = Literal["system", "user", "assistant"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +32,26 @@ class ImageSource:
         name: what messages call it: the file's name or a description.
         path: the file, or None when `data` holds the encoded bytes.
         data: the encoded bytes (PNG, JPEG ...), or None when `path` is set.
+        background: what transparent parts are laid on: "white", or None to drop the transparency as
+            transformers' loader does.
     """
 
     name: str
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+    background: Background | None = None
 
     def read(self) -> bytes:
         """The encoded bytes.
 
         Raises:
-            ProbeError: the file is missing or cannot be read.
+            ProbeError: the file is missing, no regular file, too large, or cannot be read.
         """
         if self.data is not None:
             return self.data
         assert self.path is not None
         try:
-            return self.path.read_bytes()
+            return read_regular(self.path, MAX_IMAGE_BYTES)
         except OSError as error:
             raise ProbeError(
                 f"cannot read image {str(self.path)!r}: {error.strerror or error}. "
@@ -58,39 +65,43 @@ class ImageSource:
             ProbeError: missing, not an image, truncated, of more than 8 bits a channel, or too
                 large to decode safely.
         """
-        import warnings
-
-        from PIL import Image, ImageOps, UnidentifiedImageError
-
         data = self.read()
         try:
-            with warnings.catch_warnings():
-                # Remarks on odd metadata name no file and help nobody; but a decompression bomb
-                # must not be decoded because the user looked away.
-                warnings.simplefilter("ignore")
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                    if image.mode.startswith(("I", "F")):
-                        # Pillow would clip these to 8 bits: a depth map would be shown as white.
-                        raise self._broken(f"its pixels are not 8-bit (Pillow mode {image.mode})")
-                    return ImageOps.exif_transpose(image).convert("RGB")
-        except ProbeError:
-            raise
-        except UnidentifiedImageError as error:
-            raise self._broken(f"it is not one of {', '.join(FORMATS)}") from error
-        except Exception as error:
-            # Pillow's decoders meet damaged files with OSError, ValueError, SyntaxError, EOFError,
-            # struct.error, zlib.error ...: whatever it is, it is this file's fault and not ours.
-            raise self._broken(str(error) or type(error).__name__) from error
-
-    def _broken(self, reason: str) -> ProbeError:
-        return ProbeError(
-            f"image {self.name!r} cannot be decoded: {reason}. Replace the file or drop the probe."
-        )
+            return decoding.decode(data, self.background)
+        except decoding.Undecodable as error:
+            raise ProbeError(
+                f"image {self.name!r} cannot be decoded: {error}. Replace the file or drop the probe."
+            ) from error
 
     def digest(self) -> str:
         """SHA-256 of the encoded bytes, hexadecimal."""
         return hashlib.sha256(self.read()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Something that was said before the prompt.
+
+    Attributes:
+        role: "system", "user" or "assistant".
+        text: what was said, without chat markup.
+        images: how many of the probe's images, in order, this turn shows before its text.
+
+    Raises:
+        ProbeError: another role, or images that are not shown by a user.
+    """
+
+    role: Role
+    text: str
+    images: int = 0
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ProbeError(f"a turn's role is one of {', '.join(ROLES)}, not {self.role!r}.")
+        if self.images < 0 or (self.images and self.role != "user"):
+            raise ProbeError(
+                f"a turn of the {self.role} cannot show {self.images} images: only a user's turn shows some."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +117,10 @@ class Probe:
         cluster: the unit that statistics resample; probes on the same image share one.
         tensors: inputs as `generate()` takes them, for a model without processor (see `prepared`).
         more_images: images shown after the first, in order, before the prompt.
+        turns: what was said before the prompt: a system turn, earlier questions and answers.
 
     Raises:
-        ProbeError: more images, but no first one.
+        ProbeError: more images, but no first one; or turns that show more images than there are.
     """
 
     id: str
@@ -119,11 +131,17 @@ class Probe:
     labels: Mapping[str, Any] = field(default_factory=dict)
     tensors: Mapping[str, Any] | None = None
     more_images: tuple[ImageSource, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
     def __post_init__(self) -> None:
         if self.more_images and self.image is None:
             raise ProbeError(
                 f"probe {self.id!r}: more_images without image. Give the first as image."
+            )
+        earlier = sum(turn.images for turn in self.turns)
+        if earlier > len(self.images):
+            raise ProbeError(
+                f"probe {self.id!r}: its turns show {earlier} images, but it has {len(self.images)}."
             )
 
     @property
@@ -131,9 +149,26 @@ class Probe:
         """Everything that is shown, in order."""
         return () if self.image is None else (self.image, *self.more_images)
 
+    @property
+    def transcript(self) -> str:
+        """All that is said to the model: the prompt, behind the earlier turns where there are any."""
+        if not self.turns:
+            return self.prompt
+        said = [f"[{turn.role}] {turn.text}" for turn in self.turns]
+        return "\n".join([*said, f"[user] {self.prompt}"])
+
     def showing(self, images: Sequence[ImageSource]) -> Probe:
         """The same question about other images; without any, it is asked blind."""
-        return replace(self, image=images[0] if images else None, more_images=tuple(images[1:]))
+        return replace(
+            self,
+            image=images[0] if images else None,
+            more_images=tuple(images[1:]),
+            turns=_within(self.turns, len(images)),
+        )
+
+    def asking(self, prompt: str, turns: Sequence[Turn] = ()) -> Probe:
+        """Another question, with the turns before it, about the same images."""
+        return replace(self, prompt=prompt, turns=_within(tuple(turns), len(self.images)))
 
     @classmethod
     def prepared(
@@ -167,6 +202,16 @@ class Probe:
             answer=answer,
             tensors=dict(tensors),
         )
+
+
+def _within(turns: tuple[Turn, ...], images: int) -> tuple[Turn, ...]:
+    """Turns that show no more images than there are; what is left over stands before the prompt."""
+    fitting = []
+    for turn in turns:
+        shown = min(turn.images, images)
+        images -= shown
+        fitting.append(turn if shown == turn.images else replace(turn, images=shown))
+    return tuple(fitting)
 
 
 class Probes(list[Probe]):

@@ -29,19 +29,23 @@ def read_probes(
 ) -> Probes:
     """Reads a probe set from a folder of images, from a `.jsonl` file or from a benchmark's file.
 
-    A **folder** is searched with its subfolders for files named like images (`IMAGE_SUFFIXES`);
-    other files, hidden files and hidden folders are passed over, links to folders are not followed.
-    The order is natural (`2.jpg` before `10.jpg`), folder by folder. Every image is asked `prompt`;
-    the id is the path inside the folder without its suffix (`cats/tom`).
+    A **folder** is searched with its subfolders for files named like images that this installation can
+    decode (JPEG, PNG, WebP, AVIF ...; HEIC with `lvlm-audit[heif]`); hidden files and hidden folders are
+    passed over, links to folders are not followed. The order is natural (`2.jpg` before `10.jpg`), folder by
+    folder. Every image is asked `prompt`; the id is the path inside the folder without its suffix
+    (`cats/tom`). Where a text file of MME's questions lies beside an image, these are asked.
 
     A **JSONL file** holds one JSON object a line, UTF-8, blank lines allowed. Keys: `image` (a
-    path, relative to the file's own folder, or a list of paths, shown in that order) and `prompt`;
-    optional `answer` (text), `labels` (an object), `cluster` (text) and `id` (text, unique); an
+    path, relative to the file's own folder, a data URI, or a list of them, shown in that order) and `prompt`;
+    optional `answer` (text), `labels` (an object), `cluster` (text), `id` (text, unique), `turns` (what
+    was said before the prompt) and `background` ("white" lays transparent images on white); an
     optional key may be null. A line without `prompt` is asked the argument `prompt`, if one is
     given. The default id is the (first) image's file name without suffix.
 
     **POPE**, **AMBER**, **CHAIR** output and **HallusionBench** are read as their repositories have them
-    (`lvlm_audit.probes.formats`), with the truth that they hold as labels (`lvlm_audit.probes.labels`).
+    (`lvlm_audit.probes.formats`), with the truth that they hold as labels (`lvlm_audit.probes.labels`);
+    **chat messages**, **LLaVA** and **ShareGPT conversations**, **OpenAI batches**, **question files** and
+    **lmms-eval's logs** as docs/probes.md says.
 
     In all, a default id that is taken gets `-2`, `-3` ... appended, and the default cluster is the
     digest of the image's bytes (of several, of their digests): probes on the same images share it,
@@ -52,8 +56,8 @@ def read_probes(
         path: the folder or the file.
         prompt: one question for all images of a folder (default: "Describe the image."), or for
             the JSONL lines that have none.
-        format: of a file: "pope", "amber", "chair", "hallusion" or "jsonl" (ours); "auto" tells by the
-            keys of its first record.
+        format: of a file: one of `PROBE_FORMATS`, "jsonl" being our own; "auto" tells by the keys of its
+            first record.
         images: the folder that a file's image paths are relative to; None: the file's own.
 
     Returns:
@@ -90,10 +94,18 @@ def read_probes(
             f"no images at {str(source.images)!r}: there is no such folder. Check --lvlm-image-folder, or "
             f"read_probes(..., images=...)."
         )
-    reader = READERS[detect(source) if format == "auto" else format]
-    return _read(source, reader)
+    name = detect(source) if format == "auto" else format
+    try:
+        return _read(source, READERS[name].drafts)
+    except ProbeError as error:
+        if name == "jsonl":
+            raise
+        told = "was read" if format != "auto" else "was recognised"
+        raise ProbeError(
+            f"{error} The file {told} as {READERS[name].title} (--lvlm-probe-format {name})."
+        ) from error
 
 
 def _read(source: Source, reader: Callable[[Source], Iterable[Draft]]) -> Probes:
-    probes = finish(reader(source), source.hint)
-    return Probes(probes, distinct(source.notes))
+    probes = finish(reader(source), source)
+    return Probes(probes, distinct([*source.notes, *source.remarks.notes()]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -51,6 +52,16 @@ def save(probes: Sequence[Probe], folder: Path) -> Path:
                 line["answer"] = probe.answer
             if probe.labels:
                 line["labels"] = dict(probe.labels)
+            if probe.turns:
+                line["turns"] = [dataclasses.asdict(turn) for turn in probe.turns]
+            backgrounds = {image.background for image in probe.images}
+            if len(backgrounds) > 1:
+                raise ProbeError(
+                    f"probe {probe.id!r}: a probe file has one background for all images of a probe. Give them "
+                    f"all the same."
+                )
+            if background := backgrounds.pop():
+                line["background"] = background
             lines.append(json.dumps(line) + "\n")
     except OSError as error:
         raise UsageError(f"cannot write {str(folder)!r}: {error.strerror or error}.") from error

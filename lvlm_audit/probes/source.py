@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lvlm_audit.notes import Note
+from lvlm_audit.probes.remarks import Remarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,14 @@ class Source:
         prompt: one question for whatever has none of its own.
         images: the folder that image paths are relative to; None: the file's own.
         notes: what readers leave out, or use otherwise than it stands there; they add to it.
+        remarks: the same of single records and files, which become one note a kind.
     """
 
     path: Path
     prompt: str | None = None
     images: Path | None = None
     notes: list[Note] = field(default_factory=list, compare=False)
+    remarks: Remarks = field(default_factory=Remarks, compare=False)
 
     @property
     def where(self) -> str:

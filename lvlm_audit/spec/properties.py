@@ -38,8 +38,8 @@ class Context:
     """What a property may know beside the token itself.
 
     Attributes:
-        settle: the model's settle state, located on the other half of the images (METHOD.md,
-            "Circularity"); None where that half has none.
+        settle: the model's settle state, located on the other half of the images
+            (docs/method.md#two-halves-of-the-images); None where that half has none.
     """
 
     settle: float | None

@@ -1,6 +1,6 @@
 """Stages: where knowledge forms, holds and changes again, with evidence, or that there is no pattern.
 
-METHOD.md, "Two nodes, three stages" and "Our definitions". NumPy only. Every level of evidence is read
+docs/method.md#stages-and-patterns has the definitions. NumPy only. Every level of evidence is read
 by itself and reported beside the others; whether they agree is a finding.
 """
 

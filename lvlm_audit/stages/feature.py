@@ -46,7 +46,7 @@ def feature_level(
     confidence: float,
     seed: int,
 ) -> tuple[LevelReading, int]:
-    """The feature level: the state where images or tokens fan out (METHOD.md).
+    """The feature level: the state where images or tokens fan out (docs/method.md#nodes).
 
     The paper's critical layer is the border of the images' guitar, so it is read off the images where
     they fan out, and off the tokens of single answers where they do not.

@@ -38,7 +38,7 @@ from lvlm_audit.traces.trace import DivergenceName, Trace
 
 DEPARTURE = 0.3
 """A token without leaders leaves its plateau when it moves by this share of its step: three standard
-deviations where noise is a tenth of the step, and METHOD.md's bound on downward movement is near."""
+deviations where noise is a tenth of the step, and a rise's bound on downward movement is near."""
 
 BURST = 0.5
 """A burst takes divergence this far back from its low to its high level."""
@@ -71,7 +71,7 @@ def find_stages(
 ) -> Stages:
     """Locate critical and mutation layers, or find that there is no such pattern.
 
-    Traces are read by METHOD.md's definitions: nucleus mass, neighbour JSD, and settled leaders that
+    Traces are read by the definitions of docs/method.md: nucleus mass, neighbour JSD, and settled leaders that
     are replaced in the last quarter. Arrays have no leaders. There a token mutates where its curve leaves
     its plateau, wherever in depth that is, and a plateau between rise and mutation may be as short as
     `MIN_STAGE` states.
@@ -216,7 +216,7 @@ def _stages(
 ) -> Stages:
     """Read every level; `mutated` holds what leaders say where there are leaders."""
     blocks = images.blocks
-    # Traces are held to METHOD.md's last quarter; arrays to what they show.
+    # Traces are held to the last quarter (docs/method.md#late-mutation); arrays to what they show.
     earliest = 0 if mutated is None else late_start(blocks)
     missing = np.full(len(images.of), np.nan)
     nodes = dict.fromkeys(("onset", "critical", "settle"), missing)

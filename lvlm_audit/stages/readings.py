@@ -98,7 +98,7 @@ class Stages:
         by_level: readings under "probability", "distribution" and "feature".
         per_token: nodes of each eligible token.
         mutation_share: [S] share of tokens that mutate at each state; 0 at L, which is apart. On
-            traces also 0 before the last quarter (METHOD.md, "Late mutation").
+            traces also 0 before the last quarter (docs/method.md#late-mutation).
         terminal_share: share of tokens that mutate at the terminal transition L-1 -> L.
         levels_agree: None unless two levels found a critical layer.
         leading: the level that `pattern`, `critical_layer` and `mutation_layers` quote.

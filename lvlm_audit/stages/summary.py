@@ -96,7 +96,7 @@ class Images:
         """Fit one step to each image's typical curve and see whether it is a step at all.
 
         The typical curve is the median over the image's tokens at each point. Unlike the mean, the
-        median of sharp steps at different states is a sharp step, not a ramp (METHOD.md), and one
+        median of sharp steps at different states is a sharp step, not a ramp (docs/method.md#nodes), and one
         token's burst leaves no mark.
 
         Args:
@@ -145,7 +145,7 @@ class Images:
 
 
 def _transfer(border: Floats, fold: npt.NDArray[np.int64], slack: float) -> float:
-    """Located on one half, tested on the other, and swapped (METHOD.md, "Circularity")."""
+    """Located on one half, tested on the other, and swapped (docs/method.md#two-halves-of-the-images)."""
     shares = []
     for half in (0, 1):
         there, here = border[fold == half], border[fold != half]

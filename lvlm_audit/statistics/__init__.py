@@ -1,7 +1,7 @@
 """Statistics over images: resampling, intervals, and the correction for a family of checks.
 
 Layers of one token are dependent, and so are tokens of one image, so the unit that is resampled is
-always the image (cluster), never the layer or the token (METHOD.md, "Statistics"). `scipy.stats` takes a
+always the image (cluster), never the layer or the token (docs/method.md#statistics). `scipy.stats` takes a
 second to import; the normal distribution is in the standard library, Student's t in `scipy.special`.
 """
 

@@ -14,7 +14,7 @@ def fold_of(clusters: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.int64]
 
     Drawn at random, and not every second image: probe sets often ask their kinds of question in turn, and
     the halves would then be asked different ones. Nodes are located on one half and tested on the other
-    (METHOD.md, "Circularity").
+    (docs/method.md#two-halves-of-the-images).
     """
     names, index = np.unique(np.asarray(clusters), return_inverse=True)
     half = np.empty(len(names), dtype=np.int64)

@@ -212,7 +212,7 @@ def remembered(probe: Probe, prompt: Prompt | None = None) -> Asked:
     """The probe as a trace remembers it, and what its prompt became if that is known."""
     return Asked(
         probe.id,
-        probe.prompt,
+        probe.transcript,
         probe.cluster,
         probe.answer,
         dict(probe.labels),
@@ -244,7 +244,7 @@ def _trace(
         answer="".join(pieces),
         token_ids=ids,
         token_texts=pieces,
-        token_classes=texts.classes(pieces, ids.tolist(), probe.prompt),
+        token_classes=texts.classes(pieces, ids.tolist(), probe.transcript),
         input_ids=before,
         probability=reading.probability,
         rank=reading.rank,

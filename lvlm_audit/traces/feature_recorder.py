@@ -7,7 +7,6 @@ model (33 states of width 4096) take 156 MB.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from lvlm_audit.errors import UsageError
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.readout import Readout
 from lvlm_audit.probes.others import distinct_images
-from lvlm_audit.probes.probe import Probe
+from lvlm_audit.probes.probe import Probe, Turn
 from lvlm_audit.traces.assembly import kept_features, remembered
 from lvlm_audit.traces.batching import batches, failures_named
 from lvlm_audit.traces.features import FeatureTrace
@@ -69,7 +68,7 @@ def record_features(
                         asked=remembered(probe, asked),
                         token_ids=np.array(answer, np.int64),
                         token_texts=pieces,
-                        token_classes=texts.classes(pieces, answer, probe.prompt),
+                        token_classes=texts.classes(pieces, answer, probe.transcript),
                         features=kept_features(readout, own),
                     )
                 )
@@ -84,6 +83,7 @@ def record_common_step(
     probes: Sequence[Probe],
     *,
     prompt: str,
+    turns: Sequence[Turn] = (),
     prefix: Sequence[int] = (),
     batch_size: int = DEFAULT_BATCH_SIZE,
     on_progress: OnProgress | None = None,
@@ -97,6 +97,7 @@ def record_common_step(
         model: an opened model.
         probes: their images are asked, each distinct one once; their own prompts are not used.
         prompt: the question.
+        turns: what is said before it.
         prefix: token ids that the model is made to say first, e.g. as `traces.common.common_step` chooses.
         batch_size: images run together.
         on_progress: called after each batch.
@@ -109,7 +110,7 @@ def record_common_step(
         ProbeError: an image cannot be read.
         UsageError: no probe has an image of its own, or batch_size is below 1.
     """
-    asked = [replace(probe, prompt=prompt) for probe in distinct_images(probes)]
+    asked = [probe.asking(prompt, turns) for probe in distinct_images(probes)]
     if not asked:
         raise UsageError(
             "a common step needs probes with images to which a prompt can be put; "
@@ -133,7 +134,7 @@ def record_common_step(
                     asked=remembered(probe, question),
                     token_ids=np.array([word], np.int64),
                     token_texts=pieces,
-                    token_classes=texts.classes(pieces, [word], prompt),
+                    token_classes=texts.classes(pieces, [word], probe.transcript),
                     features=own[None],
                     prefix=said,
                 )

@@ -196,7 +196,7 @@ def iter_conditions(
                             text=text,
                             token_ids=ids[rows],
                             token_texts=pieces,
-                            token_classes=words.classes(pieces, row, probe.prompt),
+                            token_classes=words.classes(pieces, row, probe.transcript),
                             divergence=np.ascontiguousarray(divergence[k, rows]),
                             log2_probability=np.ascontiguousarray(surprise[[0, k + 1], rows]),
                         )

@@ -1,4 +1,4 @@
-"""The published code's divergence between neighbouring states (METHOD.md, "Where the published code differs").
+"""The published code's divergence between neighbouring states (docs/method.md#the-paper-index).
 
 For distributions P and Q over V words and M = (P + Q) / 2 the code computes
 

@@ -78,7 +78,7 @@ class Trace:
     """One answer of one model to one probe, read through the lens at every state.
 
     State j is the residual stream at the position that predicts the token; p_j is the softmax of the
-    head over it (METHOD.md). All arrays are C-contiguous NumPy arrays; floats are float32.
+    head over it (docs/method.md#the-lens). All arrays are C-contiguous NumPy arrays; floats are float32.
 
     Raises:
         TraceError: on construction, if shapes disagree, a value that must be finite is not, or a
@@ -171,7 +171,7 @@ class Trace:
 
     @property
     def eligible(self) -> npt.NDArray[np.bool_]:
-        """[T] tokens that a finding may count (METHOD.md, "Eligible tokens")."""
+        """[T] tokens that a finding may count (docs/method.md#which-tokens-count)."""
         by_class = np.array([c in ELIGIBLE for c in self.token_classes], dtype=bool)
         return by_class & ~self.copied_input
 

@@ -279,7 +279,7 @@ def test_signals_are_their_definitions(made):
 
 
 def slow_reversal(p: np.ndarray, emitted: int) -> float:
-    """METHOD.md's late mutation, told as a story about one token."""
+    """Late mutation (docs/method.md#late-mutation), told as a story about one token."""
     blocks = len(p) - 1
     need = max(2, math.ceil(0.1 * blocks))
     settled, best = None, 0.0

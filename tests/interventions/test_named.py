@@ -1,4 +1,4 @@
-"""Named skip sets: METHOD.md's numbering, by hand."""
+"""Named skip sets: the numbering of docs/method.md#states-and-transitions, by hand."""
 
 from __future__ import annotations
 

@@ -347,7 +347,10 @@ class TestJsonl:
             ({"Answer": "?"}, "unknown key 'Answer'. Did you mean 'answer'?"),
             ({"question": "?"}, "unknown key 'question'. Did you mean 'prompt'?"),
             ({"xyzzy\n": 1}, "unknown key 'xyzzy\\n'. Put facts of your own under 'labels'."),
-            ({"x" * 9000: 1}, "Known keys: image, prompt, answer, labels, cluster, id."),
+            (
+                {"x" * 9000: 1},
+                "Known keys: image, prompt, answer, labels, cluster, id, turns, background.",
+            ),
         ],
     )
     def test_wrong_lines(self, lines: Lines, row: dict[str, Any], says: str) -> None:
@@ -368,7 +371,8 @@ class TestJsonl:
             (".", "the image '.' is a folder. Name one file in it"),
             ("https://example.org/a.png", "'https://example.org/a.png' is a URL"),
             ("file:///a.png", "Nothing is fetched from the network"),
-            ("data:image/png;base64,AAAA", "is a URL"),
+            ("data:image/png;base64,AAAA", "it holds nothing but zero bytes"),
+            ("data:image/png,%89PNG", "is not base64"),
             ("probes.jsonl", "image 'probes.jsonl' cannot be decoded: it is not one of JPEG"),
         ],
     )

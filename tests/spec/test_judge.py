@@ -102,7 +102,7 @@ class TestVerdicts:
     def test_twelve_of_twelve_does_not_clear_four_fifths(self):
         finding = alone(check(holds_for=at_least(0.8, of="images")), answers(12, 12))
         assert finding.verdict is Verdict.INCONCLUSIVE
-        assert finding.interval.low == pytest.approx(0.757, abs=1e-3)  # METHOD.md
+        assert finding.interval.low == pytest.approx(0.757, abs=1e-3)  # docs/method.md#statistics
         assert finding.images_to_decide == 16
 
     def test_at_most_is_the_mirror_image(self):

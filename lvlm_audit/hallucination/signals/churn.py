@@ -1,7 +1,7 @@
 """Churn: how often the leading token changes from state to state.
 
 score = number of transitions i in 0..L-1 with argmax p_i != argmax p_(i+1). In [0, L].
-METHOD.md, "Neighbouring measures": top-1 switches.
+Top-1 switches (docs/method.md#further-measures).
 """
 
 from __future__ import annotations

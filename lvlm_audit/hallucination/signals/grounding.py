@@ -22,7 +22,7 @@ def _score(evidence: TokenEvidence) -> Scores:
 grounding = Signal(
     "grounding",
     "Taking the image away hardly changes the output.",
-    "Favero et al. 2024 (M3ID), arXiv 2403.14003: prompt dependency measure; METHOD.md, LVLM versus LLM",
+    "Favero et al. 2024 (M3ID), arXiv 2403.14003: prompt dependency measure",
     _score,
     needs="image pair",
 )

@@ -3,7 +3,7 @@
 score = max JSD(p_i, p_(i+1)) over the transitions whose target state lies in the last quarter of the
 depth and before L: `late_start(L)` <= i + 1 <= L - 1. Bits, in [0, 1]. NaN where there is no such transition.
 Wang et al. 2025 (arXiv 2504.02862), the isolated bursts of figure 4 in deep layers; the terminal
-transition is left out because its jump is common to all tokens (METHOD.md, "Late mutation").
+transition is left out because its jump is common to all tokens (docs/method.md#late-mutation).
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ before L (ceil(L / 2) <= j < L), the greatest lead is
     lead_j(c) = p_j(c) - p_j(emitted),    (c*, j*) = argmax,
 
 and score = lead_j*(c*) - lead_L(c*) where c* led at all; 0 where no other token leads there. In [0, 2] for
-generated answers; a given token may be led at the end even more, which is below 0. METHOD.md,
-"Hallucination" (Wang et al. 2025, arXiv 2504.02862: the grounded candidate leads before, the hallucinated
-one after), as a margin and without a threshold. Candidates are counted from half the depth on, because which
-states are late must not depend on other answers. What was lost ends in the emitted token's final margin, so
-a token that the model is sure of has lost its rival more than an unsure one.
+generated answers; a given token may be led at the end even more, which is below 0.
+docs/method.md#hallucination (Wang et al. 2025, arXiv 2504.02862: the grounded candidate leads before, the
+hallucinated one after), as a margin and without a threshold. Candidates are counted from half the depth
+on, because which states are late must not depend on other answers. What was lost ends in the emitted
+token's final margin, so a token that the model is sure of has lost its rival more than an unsure one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _score(evidence: TokenEvidence) -> Scores:
 lead_loss = Signal(
     "lead_loss",
     "A token that led in the upper half was overtaken by the emitted one, by this much.",
-    "METHOD.md, Hallucination; Wang et al. 2025, arXiv 2504.02862",
+    "docs/method.md#hallucination; Wang et al. 2025, arXiv 2504.02862",
     _score,
     fires_above=0.0,
 )

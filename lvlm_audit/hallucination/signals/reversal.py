@@ -1,7 +1,7 @@
 """Reversal: a settled leader is replaced, at a mutation layer, by the token that is emitted.
 
 A leader is settled after `settled_run(L)` states in a row; it is replaced at the first later state where
-another token leads it by at least `MUTATION_MARGIN` (METHOD.md, "Late mutation";
+another token leads it by at least `MUTATION_MARGIN` (docs/method.md#late-mutation;
 `metrics.nodes.late_mutations`). Where such a replacement lies in the last quarter and before L (the
 terminal transition is apart), and the token that leads then is the emitted one,
 
@@ -45,7 +45,7 @@ def _settled_before(leader: IntArray, state: int, run: int) -> int:
 reversal = Signal(
     "reversal",
     "A settled leader was replaced in the last quarter by the emitted token.",
-    "METHOD.md, Hallucination and Late mutation; Wang et al. 2025, arXiv 2504.02862",
+    "docs/method.md#late-mutation; Wang et al. 2025, arXiv 2504.02862",
     _score,
     fires_above=0.0,
 )

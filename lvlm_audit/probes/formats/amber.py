@@ -15,7 +15,8 @@ from typing import Any
 
 from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.drafts import Draft
-from lvlm_audit.probes.fields import choice, image, needed_text, number_or_name, words
+from lvlm_audit.probes.fields import choice, image, needed_text, number_or_name, require, words
+from lvlm_audit.probes.formats.each import each
 from lvlm_audit.probes.json_text import records
 from lvlm_audit.probes.plurals import alike
 from lvlm_audit.probes.quoting import short
@@ -46,7 +47,9 @@ def drafts(source: Source) -> Iterator[Draft]:
         if identity in labels:
             raise ProbeError(f"{where}: 'id' {short(identity)} occurs twice. Drop one of them.")
         labels[identity] = _labels(where, record)
-    for where, record in records(source):
+
+    def draft(where: str, record: dict[str, Any], source: Source) -> Draft:
+        require(where, record, sorted(KEYS), f"A record is {_QUERY}.")
         identity = number_or_name(where, record, "id", _QUERY)
         shown = image(where, needed_text(where, record, "image", _QUERY), source)
         query = needed_text(where, record, "query", _QUERY)
@@ -56,7 +59,7 @@ def drafts(source: Source) -> Iterator[Draft]:
                 f"belong to these queries."
             )
         expected = labels[identity].get("expected")
-        yield Draft(
+        return Draft(
             where,
             (shown,),
             query,
@@ -65,6 +68,8 @@ def drafts(source: Source) -> Iterator[Draft]:
             answer=None if expected is None else expected.capitalize(),
             labels=labels[identity],
         )
+
+    return each(source, draft)
 
 
 def _annotations(source: Source) -> Source:

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lvlm_audit.errors import ProbeError
+from lvlm_audit.probes.bounded import read_regular
 from lvlm_audit.probes.drafts import Draft
 from lvlm_audit.probes.fields import image, needed, needed_text, number_or_name, words
 from lvlm_audit.probes.formats.caption_words import CaptionWord, caption_words, find_object, names
@@ -29,6 +30,7 @@ KEYS = frozenset({"sentences"})
 """Keys of the document; further ones are passed over."""
 
 SYNONYMS = "synonyms.txt"
+_MOST_SYNONYMS = 16 << 20
 
 _EXAMPLE = (
     '{"image_id": 42, "caption": "a dog", "mscoco_hallucinated_words": [["dog", "dog"]], '
@@ -103,7 +105,7 @@ def _synonyms(source: Source) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_regular(path, _MOST_SYNONYMS).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ProbeError(
             f"cannot read {str(path)!r}: {error}. Mend it, or move it away: it is optional."

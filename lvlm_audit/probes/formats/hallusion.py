@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lvlm_audit.probes.drafts import Draft
-from lvlm_audit.probes.fields import choice, image, name, needed, needed_text
-from lvlm_audit.probes.json_text import records
+from lvlm_audit.probes.fields import choice, image, name, needed, needed_text, require
+from lvlm_audit.probes.formats.each import each
 from lvlm_audit.probes.probe import ImageSource
 from lvlm_audit.probes.source import Source
 
@@ -40,33 +40,37 @@ def drafts(source: Source) -> Iterator[Draft]:
     Raises:
         ProbeError: a record that is not HallusionBench's.
     """
-    for where, record in records(source):
-        category = choice(where, record, "category", ("VD", "VS"), _EXAMPLE)
-        of_set = [category, *(_part(where, record, key) for key in ("subcategory", "set_id"))]
-        figure, question = (_part(where, record, key) for key in ("figure_id", "question_id"))
-        visual = choice(where, record, "visual_input", ("0", "1", "2"), _EXAMPLE) != "0"
-        expected = _ANSWERS[choice(where, record, "gt_answer", tuple(_ANSWERS), _EXAMPLE)]
-        labels: dict[str, Any] = {
-            "dataset": "HallusionBench",
-            "kind": "yes_no",
-            "category": category,
-            "subcategory": of_set[1],
-        }
-        if expected is not None:
-            labels["expected"] = expected
-        if category == "VS" and figure == "0":
-            labels["undecided_is_right"] = True
-        identity = "_".join([*of_set, figure, question])
-        yield Draft(
-            where,
-            (_figure(where, record, source),) if visual else (),
-            needed_text(where, record, "question", _EXAMPLE),
-            stem=identity,
-            id=identity,
-            answer=None if expected is None else expected.capitalize(),
-            cluster=None if visual else "_".join(of_set),
-            labels=labels,
-        )
+    return each(source, _draft)
+
+
+def _draft(where: str, record: dict[str, Any], source: Source) -> Draft:
+    require(where, record, sorted(KEYS), f"A record is {_EXAMPLE}.")
+    category = choice(where, record, "category", ("VD", "VS"), _EXAMPLE)
+    of_set = [category, *(_part(where, record, key) for key in ("subcategory", "set_id"))]
+    figure, question = (_part(where, record, key) for key in ("figure_id", "question_id"))
+    visual = choice(where, record, "visual_input", ("0", "1", "2"), _EXAMPLE) != "0"
+    expected = _ANSWERS[choice(where, record, "gt_answer", tuple(_ANSWERS), _EXAMPLE)]
+    labels: dict[str, Any] = {
+        "dataset": "HallusionBench",
+        "kind": "yes_no",
+        "category": category,
+        "subcategory": of_set[1],
+    }
+    if expected is not None:
+        labels["expected"] = expected
+    if category == "VS" and figure == "0":
+        labels["undecided_is_right"] = True
+    identity = "_".join([*of_set, figure, question])
+    return Draft(
+        where,
+        (_figure(where, record, source),) if visual else (),
+        needed_text(where, record, "question", _EXAMPLE),
+        stem=identity,
+        id=identity,
+        answer=None if expected is None else expected.capitalize(),
+        cluster=None if visual else "_".join(of_set),
+        labels=labels,
+    )
 
 
 def _part(where: str, record: Mapping[str, Any], key: str) -> str:

@@ -7,10 +7,11 @@ over. Answers are judged by the data set's own rule (`lvlm_audit.hallucination.v
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from lvlm_audit.probes.drafts import Draft
-from lvlm_audit.probes.fields import choice, image, needed_text, number_or_name
-from lvlm_audit.probes.json_text import records
+from lvlm_audit.probes.fields import choice, image, needed_text, number_or_name, require
+from lvlm_audit.probes.formats.each import each
 from lvlm_audit.probes.source import Source
 
 KEYS = frozenset({"question_id", "image", "text", "label"})
@@ -25,16 +26,19 @@ def drafts(source: Source) -> Iterator[Draft]:
     Raises:
         ProbeError: a record that is not POPE's, or none at all.
     """
-    for where, record in records(source):
-        shown = image(where, needed_text(where, record, "image", _EXAMPLE), source)
-        identity = number_or_name(where, record, "question_id", _EXAMPLE)
-        label = choice(where, record, "label", ("yes", "no"), _EXAMPLE)
-        yield Draft(
-            where,
-            (shown,),
-            needed_text(where, record, "text", _EXAMPLE),
-            stem=identity,
-            id=identity,
-            answer=label.capitalize(),
-            labels={"dataset": "POPE", "kind": "yes_no", "expected": label},
-        )
+    return each(source, _draft)
+
+
+def _draft(where: str, record: dict[str, Any], source: Source) -> Draft:
+    require(where, record, ("question_id", "image", "text", "label"), f"A record is {_EXAMPLE}.")
+    identity = number_or_name(where, record, "question_id", _EXAMPLE)
+    label = choice(where, record, "label", ("yes", "no"), _EXAMPLE)
+    return Draft(
+        where,
+        (image(where, needed_text(where, record, "image", _EXAMPLE), source),),
+        needed_text(where, record, "text", _EXAMPLE),
+        stem=identity,
+        id=identity,
+        answer=label.capitalize(),
+        labels={"dataset": "POPE", "kind": "yes_no", "expected": label},
+    )
