@@ -13,12 +13,11 @@ import time
 from pathlib import Path
 
 from lvlm_audit.errors import UsageError
+from lvlm_audit.waiting import said_after
 
 _DESCRIPTORS = re.compile(r"/proc/(?:self|thread-self|\d+)(?:/task/\d+)?/fd|/dev/fd")
 _MAX_LINKS = 40
 """As many as the system follows itself."""
-PATIENCE = 2.0
-"""Seconds after which a person is told what is waited for."""
 
 
 def check_writable(path: Path) -> None:
@@ -146,20 +145,17 @@ def _pour(target: Path, found: os.stat_result | None, data: bytes) -> None:
 
 def _open_pipe(target: Path) -> int:
     """Opening a pipe waits for its reader: without a word, it would look like a hang."""
-    begun, told = time.monotonic(), False
-    while True:
-        try:
-            handle = os.open(target, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-        else:
-            os.set_blocking(handle, True)
-            return handle
-        if not told and time.monotonic() - begun > PATIENCE:
-            told = True
-            print(f"waiting until somebody reads the pipe {str(target)!r}", file=sys.stderr)
-        time.sleep(0.05)
+    with said_after(f"waiting until somebody reads the pipe {str(target)!r}"):
+        while True:
+            try:
+                handle = os.open(target, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                time.sleep(0.05)
+            else:
+                os.set_blocking(handle, True)
+                return handle
 
 
 def _followed(path: Path) -> tuple[Path, os.stat_result | None]:

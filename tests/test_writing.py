@@ -160,7 +160,7 @@ class TestStreams:
         assert listing(tmp_path) == before
 
     def test_who_waits_for_a_reader_says_so(self, tmp_path, monkeypatch, capsys):
-        monkeypatch.setattr("lvlm_audit.writing.PATIENCE", 0.1)
+        monkeypatch.setattr("lvlm_audit.waiting.PATIENCE", 0.1)
         os.mkfifo(tmp_path / "pipe")
         written = threading.Thread(target=write_whole, args=(tmp_path / "pipe", "text"))
         written.start()

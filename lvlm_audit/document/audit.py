@@ -19,6 +19,7 @@ from lvlm_audit.document.grounding import GroundingReading
 from lvlm_audit.document.hallucination import HallucinationReading
 from lvlm_audit.document.plain import build
 from lvlm_audit.document.probes import ProbeReading
+from lvlm_audit.document.reading import read_text
 from lvlm_audit.document.saved import Saved
 from lvlm_audit.document.scores import ScoreReading
 from lvlm_audit.document.skips import SkipReading
@@ -31,6 +32,8 @@ from lvlm_audit.short_repr import short_repr
 
 SCHEMA = "lvlm_audit/audit"
 SCHEMA_VERSION = 1
+MAX_BLOCKS = 100_000
+"""Every one of them is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,9 @@ class Audit(Saved):
         """
         try:
             data = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+        except RecursionError as error:
+            raise DocumentError(f"{name} is not JSON that we can read: nested too deep.") from error
+        except ValueError as error:
             raise DocumentError(f"{name} is not JSON: {error}.") from error
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise DocumentError(
@@ -164,7 +169,19 @@ class Audit(Saved):
                 f"{name} has schema version {version!r}; this lvlm_audit reads version "
                 f"{SCHEMA_VERSION}. Read it with the version that wrote it, or audit again."
             )
-        return typing.cast("Audit", build(cls, data, name))
+        audit = typing.cast("Audit", build(cls, data, name))
+        alone = audit.decoder.stages if audit.decoder is not None else None
+        for where, blocks in (
+            ("subject", audit.subject.blocks),
+            ("stages", audit.stages.blocks),
+            ("decoder.stages", 0 if alone is None else alone.blocks),
+        ):
+            if not 0 <= blocks <= MAX_BLOCKS:
+                raise DocumentError(
+                    f"{name}.{where}.blocks: no decoder has {blocks} blocks. The document is damaged or "
+                    f"not ours."
+                )
+        return audit
 
     @classmethod
     def load(cls, path: str | Path) -> Audit:
@@ -173,10 +190,7 @@ class Audit(Saved):
         Raises:
             DocumentError: as `from_json`, and when the file cannot be read.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DocumentError(f"cannot read {str(path)!r}: {error}.") from error
+        text = read_text(path)
         return cls.from_json(text, name=str(path))
 
 

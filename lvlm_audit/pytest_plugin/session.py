@@ -23,7 +23,8 @@ from lvlm_audit.settings.declared import AUDIT, FILES, Declared
 from lvlm_audit.settings.files import Files
 from lvlm_audit.settings.spelling import for_pytest, speaking
 from lvlm_audit.spec.suite import load_family
-from lvlm_audit.writing import check_writable, write_whole
+from lvlm_audit.waiting import said_after
+from lvlm_audit.writing import check_writable
 
 SESSION: pytest.StashKey[AuditSession] = pytest.StashKey()
 
@@ -162,7 +163,8 @@ class AuditSession:
             return
         try:
             with speaking(for_pytest), self._uncaptured():
-                self.audit = self._document()
+                with said_after("concluding: locating stages, reading probes"):
+                    self.audit = self._document()
                 self._write(self.audit)
         except LvlmAuditError as error:
             self.problem = error_words(error)
@@ -206,9 +208,9 @@ class AuditSession:
             audit.save(files.json)
             self.written.append(files.json)
         if files.report is not None:
-            from lvlm_audit.report.html import render
+            from lvlm_audit.report.html import write
 
-            write_whole(files.report, render(audit))
+            write(audit, files.report)
             self.written.append(files.report)
 
     def _uncaptured(self) -> contextlib.AbstractContextManager[None]:

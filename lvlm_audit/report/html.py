@@ -22,6 +22,7 @@ from lvlm_audit.report.pages import audit as audit_page
 from lvlm_audit.report.pages import pruning as pruning_page
 from lvlm_audit.report.select import MAX_LISTED
 from lvlm_audit.report.spoken import spoken
+from lvlm_audit.waiting import said_after
 from lvlm_audit.writing import write_whole
 
 _TEMPLATES = "templates"
@@ -98,7 +99,8 @@ def write(document: Audit | PruningPlan, path: str | Path) -> None:
     Raises:
         UsageError: the path cannot be written.
     """
-    write_whole(Path(path), render(document))
+    with said_after(f"drawing {str(path)!r}"):
+        write_whole(Path(path), render(document))
 
 
 def _source(name: str) -> str:
