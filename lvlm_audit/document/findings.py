@@ -17,14 +17,24 @@ class Verdict(StrEnum):
 
 
 class Severity(StrEnum):
-    """Whether a check decides the exit code."""
+    """Whether a check decides the exit code.
+
+    Example:
+        >>> lvlm_audit.Severity.WARN.value
+        'warn'
+    """
 
     ERROR = "error"
     WARN = "warn"
 
 
 class Stage(StrEnum):
-    """The stage of knowledge evolution that a check speaks about."""
+    """The stage of knowledge evolution that a check speaks about.
+
+    Example:
+        >>> [stage.value for stage in lvlm_audit.Stage]
+        ['rapid evolution', 'stabilization', 'mutation', 'whole answer']
+    """
 
     RAPID_EVOLUTION = "rapid evolution"
     STABILIZATION = "stabilization"

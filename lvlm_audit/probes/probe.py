@@ -109,6 +109,11 @@ class Probe:
 
     Raises:
         ProbeError: more images, but no first one.
+
+    Example:
+        >>> probe = lvlm_audit.Probe("dog", "What is shown?", probes[0].image, cluster="dog")
+        >>> probe.prompt
+        'What is shown?'
     """
 
     id: str

@@ -53,6 +53,16 @@ def register(signal: Signal) -> Signal:
 
     Raises:
         SignalError: another signal has that name.
+
+    Example:
+        >>> signal = lvlm_audit.hallucination.Signal(
+        ...     name="example",
+        ...     statement="The last state is not sure of the token.",
+        ...     source="an example",
+        ...     score=lambda evidence: 1 - evidence.probability[:, -1],
+        ... )
+        >>> lvlm_audit.hallucination.register_signal(signal).name
+        'example'
     """
     known = {s.name: s for s in (*OURS, *_registered.values())}.get(signal.name)
     if known is not None and known != signal:
