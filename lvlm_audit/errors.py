@@ -11,7 +11,15 @@ from typing import Any
 
 
 class LvlmAuditError(Exception):
-    """Base of all errors that are somebody's to mend, not ours."""
+    """Base of all errors that are somebody's to mend, not ours.
+
+    Example:
+        >>> try:
+        ...     lvlm_audit.suite("defualt")
+        ... except lvlm_audit.LvlmAuditError as error:
+        ...     print(str(error).split(".")[0])
+        there is no suite 'defualt'
+    """
 
 
 class UsageError(LvlmAuditError):

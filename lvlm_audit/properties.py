@@ -59,6 +59,10 @@ class Context:
     Attributes:
         settle: the model's settle state, located on the other half of the images
             (docs/method.md#two-halves-of-the-images); None where that half has none.
+
+    Example:
+        >>> lvlm_audit.properties.Context(settle=8.0).settle
+        8.0
     """
 
     settle: float | None
@@ -71,6 +75,11 @@ class Property(Protocol):
         statement: whether the values are 1 (holds) and 0 (does not), or quantities.
         unit: of the values, where it is not the metric's.
         support: least and greatest value, where the unit is not the metric's.
+
+    Example:
+        >>> demand: lvlm_audit.properties.Property = lvlm_audit.properties.Rise()
+        >>> demand.statement
+        True
     """
 
     @property
@@ -88,7 +97,12 @@ class Property(Protocol):
 
 
 class Statement:
-    """A property that holds of a token or does not: its values are 1 and 0."""
+    """A property that holds of a token or does not: its values are 1 and 0.
+
+    Example:
+        >>> lvlm_audit.properties.Rise().statement
+        True
+    """
 
     __slots__ = ()
     statement: ClassVar[bool] = True
@@ -99,7 +113,12 @@ class Statement:
 
 
 class Quantity:
-    """A property that is a number, in the metric's unit unless it names its own."""
+    """A property that is a number, in the metric's unit unless it names its own.
+
+    Example:
+        >>> lvlm_audit.properties.Value().statement
+        False
+    """
 
     __slots__ = ()
     statement: ClassVar[bool] = False
@@ -116,6 +135,15 @@ def register(cls: PropertyType) -> PropertyType:
 
     Raises:
         CheckError: another property has that name already.
+
+    Example:
+        >>> @lvlm_audit.properties.register
+        ... class EndsHigh(lvlm_audit.properties.Statement):
+        ...     def observe(self, recording, curve, context):
+        ...         return (curve[:, -1] > 0.8).astype(float)
+        >>> curve = lvlm_audit.metrics.token_probability.curve(trace)
+        >>> EndsHigh().observe(trace, curve, None).tolist()
+        [1.0, 1.0, 1.0, 1.0]
     """
     if REGISTRY.setdefault(cls.__name__, cls) is not cls:
         raise CheckError(f"a property named {cls.__name__!r} is registered already; rename yours.")
@@ -162,6 +190,12 @@ class Rise(Statement):
         until: the token's node at which the rise must be over.
         max_downward: most of the total variation that may point down, from state 0 to the node.
         min_gain: least gain over state 0 (an all-zero curve does not rise), in the metric's unit.
+
+    Example:
+        >>> curve = lvlm_audit.metrics.token_probability.curve(trace)
+        >>> context = lvlm_audit.properties.Context(settle=6.0)
+        >>> lvlm_audit.properties.Rise().observe(trace, curve, context).tolist()
+        [1.0, 1.0, 1.0, 1.0]
     """
 
     bounds_in: ClassVar[frozenset[str] | None] = frozenset({"probability", "bits"})
@@ -195,6 +229,12 @@ class Plateau(Statement):
 
     Attributes:
         max_divergence: largest neighbour JSD on the plateau, bits.
+
+    Example:
+        >>> curve = lvlm_audit.metrics.neighbour_divergence.curve(trace)
+        >>> context = lvlm_audit.properties.Context(settle=6.0)
+        >>> lvlm_audit.properties.Plateau().observe(trace, curve, context).tolist()
+        [1.0, 1.0, 1.0, 1.0]
     """
 
     bounds_in: ClassVar[frozenset[str] | None] = frozenset({"bits"})
@@ -224,6 +264,12 @@ class LateMutation(Statement):
 
     Not applicable to a token whose leader never settles early enough to be overturned before the
     terminal state: what has not settled cannot mutate.
+
+    Example:
+        >>> curve = lvlm_audit.metrics.token_probability.curve(trace)
+        >>> context = lvlm_audit.properties.Context(settle=6.0)
+        >>> lvlm_audit.properties.LateMutation().observe(trace, curve, context).tolist()
+        [0.0, 0.0, 0.0, 0.0]
     """
 
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
@@ -246,7 +292,14 @@ class LateMutation(Statement):
 @register
 @dataclass(frozen=True, slots=True)
 class Saturates(Statement):
-    """From some state before L-1 on the leading token no longer changes."""
+    """From some state before L-1 on the leading token no longer changes.
+
+    Example:
+        >>> curve = lvlm_audit.metrics.token_probability.curve(trace)
+        >>> context = lvlm_audit.properties.Context(settle=6.0)
+        >>> lvlm_audit.properties.Saturates().observe(trace, curve, context).tolist()
+        [1.0, 1.0, 1.0, 1.0]
+    """
 
     def observe(self, recording: Any, curve: Curve, context: Context) -> Values:
         """1 where the leader is final before state L-1."""
@@ -262,6 +315,12 @@ class Value(Quantity):
 
     Attributes:
         at: a node of the token, or the last state.
+
+    Example:
+        >>> curve = lvlm_audit.metrics.token_probability.curve(trace)
+        >>> context = lvlm_audit.properties.Context(settle=6.0)
+        >>> lvlm_audit.properties.Value().observe(trace, curve, context).tolist()
+        [0.8999999761581421, 0.8999999761581421, 0.8999999761581421, 0.8999999761581421]
     """
 
     at: Place = "last"
@@ -285,6 +344,12 @@ class Holds(Statement):
 
     Attributes:
         minimum: in the metric's unit.
+
+    Example:
+        >>> curve = lvlm_audit.metrics.token_probability.curve(trace)
+        >>> context = lvlm_audit.properties.Context(settle=6.0)
+        >>> lvlm_audit.properties.Holds().observe(trace, curve, context).tolist()
+        [1.0, 1.0, 1.0, 1.0]
     """
 
     minimum: float = 0.5
@@ -304,6 +369,12 @@ class Kept(Statement):
         share: of the peak.
         min_peak: a curve that stays below this, in the metric's unit, has nothing to keep: not
             applicable.
+
+    Example:
+        >>> curve = lvlm_audit.metrics.token_probability.curve(trace)
+        >>> context = lvlm_audit.properties.Context(settle=6.0)
+        >>> lvlm_audit.properties.Kept().observe(trace, curve, context).tolist()
+        [1.0, 1.0, 1.0, 1.0]
     """
 
     bounds_in: ClassVar[frozenset[str] | None] = frozenset({"probability", "bits"})
@@ -322,7 +393,12 @@ class Kept(Statement):
 @register
 @dataclass(frozen=True, slots=True)
 class LevelGap(Quantity):
-    """Distance between a token's critical states by probability and by distribution, share of depth."""
+    """Distance between a token's critical states by probability and by distribution, share of depth.
+
+    Example:
+        >>> lvlm_audit.properties.LevelGap()
+        LevelGap()
+    """
 
     unit: ClassVar[str] = "share of depth"
     """States over blocks."""

@@ -215,15 +215,18 @@ def test_the_labels_page_lists_the_fields_of_a_probe_file() -> None:
     assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == KEYS
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
-def test_the_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("page", "count"), [("README.md", 2), ("docs/python.md", 3)])
+def test_the_examples_run(
+    page: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LVLM_AUDIT_CACHE", str(tmp_path / "cache"))
     tiny_models.save(tiny_models.llava(seed=1), tmp_path / "model")
     (tmp_path / "photos").mkdir()
     for i in range(3):
         (tmp_path / "photos" / f"{i}.png").write_bytes(tiny_models.picture(i).read())
     monkeypatch.chdir(tmp_path)
     examples = blocks(ROOT / page)
-    assert len(examples) == 2
+    assert len(examples) == count
     for example in examples:
         small = example.replace("llava-1.5-7b", "model").replace("new_tokens=48", "new_tokens=6")
         exec(compile(small, page, "exec"), {})

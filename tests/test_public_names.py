@@ -17,7 +17,9 @@ import pytest
 
 import lvlm_audit
 from lvlm_audit.document import Stage
+from lvlm_audit.hallucination.signals.registry import unregister
 from lvlm_audit.metrics.curves import Metric
+from lvlm_audit.properties import REGISTRY
 from tests import tiny_models
 from tests.evidence import run_on
 from tests.synthetic import EARLY, EMITTED, rising, trace
@@ -164,6 +166,8 @@ def namespace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, An
             "folder": folder,
         }
     patch.undo()
+    REGISTRY.pop("EndsHigh", None)
+    unregister("example")
 
 
 @pytest.mark.parametrize(("package", "name"), EXAMPLES)

@@ -55,8 +55,8 @@ def audit(
 
     Example:
         >>> result = lvlm_audit.audit(checkpoint, probes, max_new_tokens=4)
-        >>> sorted({str(finding.verdict) for finding in result.findings})
-        ['fail', 'inconclusive', 'not_applicable']
+        >>> [finding.check for finding in result.findings][:2]
+        ['image_matters', 'image_informs']
         >>> len(result.probes) == len(probes)
         True
     """

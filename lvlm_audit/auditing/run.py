@@ -234,6 +234,11 @@ def run(
     Raises:
         TraceError: no trace, traces of several lenses or depths, a check that reads another lens, no
             eligible token, or no paper_index where it is to be read.
+
+    Example:
+        >>> result = lvlm_audit.run(lvlm_audit.suite("default"), traces)
+        >>> result.stages.critical_layer
+        6
     """
     lenses = {t.lens for t in traces}
     depths = {t.blocks for t in traces}

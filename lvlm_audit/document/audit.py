@@ -71,7 +71,15 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Audit(Saved):
-    """The whole record. `verdict` is "pass" only if no error-severity finding failed or stayed open."""
+    """The whole record. `verdict` is "pass" only if no error-severity finding failed or stayed open.
+
+    Example:
+        >>> str(audit.verdict), audit.headline
+        ('pass', '1 of 1 deciding checks passed, none failed.')
+        >>> audit.save(folder / "audit.json")
+        >>> lvlm_audit.Audit.load(folder / "audit.json") == audit
+        True
+    """
 
     verdict: Verdict
     headline: str

@@ -17,7 +17,12 @@ class Verdict(StrEnum):
 
 
 class Severity(StrEnum):
-    """Whether a check decides the exit code."""
+    """Whether a check decides the exit code.
+
+    Example:
+        >>> lvlm_audit.Severity.WARN.value
+        'warn'
+    """
 
     ERROR = "error"
     WARN = "warn"
@@ -33,7 +38,12 @@ class Expectation(StrEnum):
 
 
 class Stage(StrEnum):
-    """The stage of knowledge evolution that a check speaks about."""
+    """The stage of knowledge evolution that a check speaks about.
+
+    Example:
+        >>> [stage.value for stage in lvlm_audit.Stage]
+        ['rapid evolution', 'stabilization', 'mutation', 'whole answer']
+    """
 
     RAPID_EVOLUTION = "rapid evolution"
     STABILIZATION = "stabilization"

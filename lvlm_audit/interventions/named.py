@@ -61,6 +61,12 @@ class Skip:
 
     Raises:
         CheckError: no such name, or no index.
+
+    Example:
+        >>> lvlm_audit.Skip("skip.1").label
+        'skip.1'
+        >>> lvlm_audit.Skip((3, 4)).label
+        'blocks 3, 4'
     """
 
     which: Name | tuple[int, ...]

@@ -35,6 +35,11 @@ class Metric:
         truth: it reads the probes' labels, not the model.
         nothing: what it says of answers in which no token has a value; empty: a sentence for all.
         read_back: a token of an earlier audit's document -> its value; None: documents do not hold it.
+
+    Example:
+        >>> metric = lvlm_audit.metrics.token_probability
+        >>> metric.unit, metric.curve(trace).shape
+        ('probability', (4, 13))
     """
 
     name: str

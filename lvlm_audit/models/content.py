@@ -12,6 +12,7 @@ import enum
 import functools
 import hashlib
 import importlib.metadata
+import json
 import re
 import sys
 import tempfile
@@ -127,7 +128,7 @@ class _Reading:
             except Exception as error:
                 raise NoContentError(f"the processor cannot be saved: {error}") from error
             for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
-                self._add(f"file {path.relative_to(folder).as_posix()}", path.read_bytes())
+                self._add(f"file {path.relative_to(folder).as_posix()}", _saved(path))
         return None
 
     def _add(self, kind: str, content: Any) -> None:
@@ -262,6 +263,14 @@ _OF_EVERY_CLASS = frozenset({
     "_abc_impl", "__slots__", "__parameters__", "__orig_bases__", "__firstlineno__",
     "__static_attributes__", "__match_args__", "__dataclass_fields__", "__dataclass_params__",
 })  # fmt: skip
+
+
+def _saved(path: Path) -> bytes:
+    """A file, without what the tokenizer remembers of its last call and sets anew in each."""
+    if path.name != "tokenizer.json":
+        return path.read_bytes()
+    read = json.loads(path.read_text(encoding="utf-8"))
+    return json.dumps({**read, "padding": None, "truncation": None}).encode()
 
 
 def _names_of(code: types.CodeType) -> list[str]:

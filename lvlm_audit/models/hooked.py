@@ -57,6 +57,12 @@ class HookedModel:
         image_feature_id: the one of them that stands for a feature of an image, if the model names it.
         special_ids: control tokens, the image's among them.
         end_ids: tokens that end an answer.
+
+    Example:
+        >>> hooked.blocks
+        10
+        >>> len(hooked.proofs)
+        2
     """
 
     def __init__(

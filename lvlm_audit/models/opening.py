@@ -122,6 +122,11 @@ def hook(
 
     Raises:
         UnsupportedModel, ModelBroken: as `load`.
+
+    Example:
+        >>> with lvlm_audit.hook(model, processor) as hooked:
+        ...     hooked.blocks, hooked.vocabulary
+        (10, 384)
     """
     with quiet():
         return HookedModel(model, processor, name=name, sample=sample)

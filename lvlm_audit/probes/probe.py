@@ -121,6 +121,11 @@ class Probe:
 
     Raises:
         ProbeError: more images, but no first one; or turns that show more images than there are.
+
+    Example:
+        >>> probe = lvlm_audit.Probe("dog", "What is shown?", probes[0].image, cluster="dog")
+        >>> probe.prompt
+        'What is shown?'
     """
 
     id: str

@@ -69,6 +69,10 @@ def read_probes(
     Raises:
         ProbeError: nothing there, nothing in it, or something in it that cannot be asked. The
             message names the file, the line if there is one, the value and what to do.
+
+    Example:
+        >>> [probe.id for probe in lvlm_audit.read_probes(photos, prompt="What is shown?")]
+        ['0', '1', '2']
     """
     if prompt is not None and not prompt.strip():
         raise ProbeError(f"the prompt {prompt!r} is blank. Give a question, or leave it out.")

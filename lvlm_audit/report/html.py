@@ -98,6 +98,11 @@ def write(document: Audit | PruningPlan, path: str | Path) -> None:
 
     Raises:
         UsageError: the path cannot be written.
+
+    Example:
+        >>> lvlm_audit.render(audit, folder / "report.html")
+        >>> (folder / "report.html").stat().st_size > 10_000
+        True
     """
     with said_after(f"drawing {str(path)!r}"):
         write_whole(Path(path), render(document))

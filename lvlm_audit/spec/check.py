@@ -42,12 +42,22 @@ class Quorum:
 
 
 def at_least(value: float, *, of: Unit) -> Quorum:
-    """The observed value must be at least `value`."""
+    """The observed value must be at least `value`.
+
+    Example:
+        >>> lvlm_audit.at_least(0.6, of="images")
+        Quorum(side='>=', value=0.6, of='images')
+    """
     return Quorum(">=", value, of)
 
 
 def at_most(value: float, *, of: Unit) -> Quorum:
-    """The observed value must be at most `value`."""
+    """The observed value must be at most `value`.
+
+    Example:
+        >>> lvlm_audit.at_most(0.1, of="mean").side
+        '<='
+    """
     return Quorum("<=", value, of)
 
 
@@ -75,6 +85,18 @@ class Check:
     Raises:
         CheckError: a field that is not of its kind, or property, quorum and metric that do not fit
             each other.
+
+    Example:
+        >>> check = lvlm_audit.Check(
+        ...     "The answer forms.",
+        ...     stage=lvlm_audit.Stage.RAPID_EVOLUTION,
+        ...     metric=lvlm_audit.metrics.token_probability,
+        ...     property=lvlm_audit.properties.Rise(),
+        ...     holds_for=lvlm_audit.at_least(0.6, of="images"),
+        ...     rationale="Our checkpoints all do it.",
+        ... )
+        >>> check.unit
+        'share of images'
     """
 
     statement: str

@@ -211,7 +211,7 @@ def suite(name: str = "default") -> Suite:
 
     Example:
         >>> [check.name for check in lvlm_audit.suite("paper").checks][:2]
-        []
+        ['paper_rise', 'paper_plateau']
     """
     folder = shipped_folder()
     files = [load_file(p) for p in check_files(folder)]

@@ -99,6 +99,11 @@ def find_stages(
     Raises:
         TraceError: neither traces nor arrays nor features, no eligible token, shapes that do not fit, or values
             that are not finite.
+
+    Example:
+        >>> stages = lvlm_audit.find_stages(traces)
+        >>> stages.pattern, stages.critical_layer
+        ('rise and plateau', 6)
     """
     if traces is not None:
         if probability is not None or divergence is not None or clusters is not None:

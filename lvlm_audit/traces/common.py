@@ -22,6 +22,11 @@ def common_step(traces: Sequence[Trace | FeatureTrace]) -> tuple[str, list[int]]
     Returns:
         The prompt, and the token ids that the model is made to say before the common step; none where the
         answers differ from their first token on.
+
+    Example:
+        >>> prompt, prefix = lvlm_audit.traces.common_step(traces)
+        >>> len(prefix)
+        3
     """
     counts = Counter(trace.asked.prompt for trace in traces)
     # Of equally frequent prompts the first in the order of the probes.

@@ -52,6 +52,11 @@ def record_features(
         RecordingError: an answer is empty or not in the vocabulary, or the model failed on a probe.
         ProbeError: an image cannot be read.
         UsageError: the sequences differ in length, or batch_size is below 1.
+
+    Example:
+        >>> (states,) = lvlm_audit.traces.record_features(hooked, probes[:1], [[50, 60]])
+        >>> states.features.shape
+        (2, 11, 64)
     """
     if len(probes) != len(continuations):
         raise UsageError(f"{len(continuations)} answers were given for {len(probes)} probes.")
@@ -110,6 +115,11 @@ def record_common_step(
         RecordingError: the prefix is not in the vocabulary, or the model failed on a probe.
         ProbeError: an image cannot be read.
         UsageError: no probe has an image of its own, or batch_size is below 1.
+
+    Example:
+        >>> steps = lvlm_audit.traces.record_common_step(hooked, probes[:3], prompt="Is it a dog?")
+        >>> [step.features.shape for step in steps]
+        [(1, 11, 64), (1, 11, 64), (1, 11, 64)]
     """
     asked = [probe.asking(prompt, turns) for probe in distinct_images(probes)]
     if not asked:

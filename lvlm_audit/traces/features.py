@@ -25,6 +25,11 @@ class FeatureTrace(ShortRepr):
     Raises:
         TraceError: on construction, if shapes disagree or a state is not finite. The message names
             probe and field.
+
+    Example:
+        >>> (states,) = lvlm_audit.traces.record_features(hooked, probes[:1], [[50, 60]])
+        >>> states.features.shape
+        (2, 11, 64)
     """
 
     asked: Asked

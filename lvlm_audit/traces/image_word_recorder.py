@@ -46,6 +46,11 @@ def record_image_words(
 
     Raises:
         ProbesFailed: as `iter_image_words`, with the other probes' recordings in `error.traces`.
+
+    Example:
+        >>> (words,) = lvlm_audit.traces.record_image_words(hooked, probes[:1], [[50, 60]])
+        >>> words.confidence.shape
+        (2, 11)
     """
     return whole(
         iter_image_words(

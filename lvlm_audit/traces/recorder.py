@@ -61,6 +61,11 @@ def record(
             values that no trace may hold, or did not emit its most probable token. Raised after all
             probes were tried; the others' traces are in `error.traces`.
         UsageError: max_new_tokens or batch_size below 1, or no lens of that name.
+
+    Example:
+        >>> answers = lvlm_audit.record(hooked, probes[:2], max_new_tokens=3)
+        >>> answers[0].probability.shape
+        (3, 11)
     """
     return whole(
         iter_record(
@@ -152,6 +157,13 @@ def replay(
             tokenizer cannot align (see `alignment.answer_ids`); raised after all were tried, with the
             others' traces in `error.traces`.
         UsageError: as `record`, or the sequences differ in length.
+
+    Example:
+        >>> (given,) = lvlm_audit.traces.replay(hooked, probes[:1], ["Yes, it is."])
+        >>> given.token_texts[0]
+        ' Yes'
+        >>> given.given
+        True
     """
     return whole(
         iter_replay(

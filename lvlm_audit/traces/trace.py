@@ -84,6 +84,12 @@ class Trace(ShortRepr):
     Raises:
         TraceError: on construction, if shapes disagree, a value that must be finite is not, or a
             probability or divergence leaves its range. The message names probe and field.
+
+    Example:
+        >>> trace.blocks, trace.tokens
+        (12, 4)
+        >>> trace.probability.shape
+        (4, 13)
     """
 
     asked: Asked

@@ -133,7 +133,9 @@ class TestCandidates:
 
 
 METRICS = [
-    name for name in lvlm_audit.__all__ if isinstance(getattr(lvlm_audit.metrics, name), Metric)
+    name
+    for name in lvlm_audit.metrics.__all__
+    if isinstance(getattr(lvlm_audit.metrics, name), Metric)
 ]
 
 

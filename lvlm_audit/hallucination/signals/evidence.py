@@ -19,7 +19,12 @@ from lvlm_audit.traces.trace import FloatArray, IntArray, PairedTrace, Trace
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TokenEvidence(ShortRepr):
-    """Numbers of T tokens of one answer over S = L + 1 states; units as in `Trace`."""
+    """Numbers of T tokens of one answer over S = L + 1 states; units as in `Trace`.
+
+    Example:
+        >>> lvlm_audit.hallucination.TokenEvidence.of(trace).tokens
+        4
+    """
 
     token_ids: IntArray
     """[T] the emitted tokens."""

@@ -51,6 +51,16 @@ def register(signal: Signal) -> Signal:
 
     Raises:
         SignalError: it is no `Signal`, or another one has that name.
+
+    Example:
+        >>> signal = lvlm_audit.hallucination.Signal(
+        ...     name="example",
+        ...     statement="The last state is not sure of the token.",
+        ...     source="an example",
+        ...     score=lambda evidence: 1 - evidence.probability[:, -1],
+        ... )
+        >>> lvlm_audit.hallucination.register_signal(signal).name
+        'example'
     """
     return SIGNALS.register(signal)
 

@@ -33,6 +33,17 @@ class Signal:
 
     Raises:
         SignalError: a name or a need that cannot be used.
+
+    Example:
+        >>> evidence = lvlm_audit.hallucination.TokenEvidence.of(trace)
+        >>> unsure = lvlm_audit.hallucination.Signal(
+        ...     name="unsure",
+        ...     statement="The last state is not sure of the token.",
+        ...     source="an example",
+        ...     score=lambda evidence: 1 - evidence.probability[:, -1],
+        ... )
+        >>> unsure.scores(evidence).round(2).tolist()
+        [0.1, 0.1, 0.1, 0.1]
     """
 
     name: str
