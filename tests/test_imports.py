@@ -63,4 +63,4 @@ def test_a_name_that_does_not_exist():
     with pytest.raises(ImportError):
         exec("from lvlm_audit import write")
     with pytest.raises(AttributeError, match=r"it is lvlm_audit\.properties\.Rise"):
-        lvlm_audit.properties.Rise  # noqa: B018
+        lvlm_audit.Rise  # noqa: B018

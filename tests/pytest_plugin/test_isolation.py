@@ -25,7 +25,16 @@ def pytest_sessionfinish():
 def modules_after(folder, *arguments: str) -> tuple[int, set[str]]:
     """Exit code and loaded modules of a pytest run in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "lvlm_audit.pytest_plugin", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "lvlm_audit.lazy",
+            "lvlm_audit.pytest_plugin",
+            *arguments,
+        ],
         cwd=folder,
         # Other installed plugins may load what they like.
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
