@@ -37,7 +37,17 @@ _HOMES = {
     "metrics": "lvlm_audit.metrics",
     "properties": "lvlm_audit.properties",
 }
-_ROOMS = ("metrics", "properties", "traces", "hallucination", "models", "stages", "document")
+_ROOMS = (
+    "metrics",
+    "properties",
+    "traces",
+    "hallucination",
+    "models",
+    "stages",
+    "document",
+    "lenses",
+    "probes",
+)
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 

@@ -65,7 +65,7 @@ def test_models_lists_every_alias_with_what_it_stands_for(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--lens", "sideways"], "UsageError: --lvlm-lens 'sideways' is not one of"),
+        (["--lens", "sideways"], "UsageError: --lens 'sideways' is not one of"),
         (["--checks", "{folder}/nowhere"], "CheckError"),
         (["--json", "{folder}/missing/floor.json"], "UsageError: cannot write"),
         (["no-such-model"], "no model 'no-such-model'"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -22,6 +22,7 @@ from lvlm_audit.document.plain import MAX_DEPTH
 from lvlm_audit.errors import DocumentError
 from lvlm_audit.report import html
 from lvlm_audit.report.terminal.summary import summary
+from tests.effort import examples
 from tests.report import documents
 
 HUGE = 10**400
@@ -112,7 +113,7 @@ def test_every_place_is_read_or_refused_in_words(first: int) -> None:
     assert refused > len(PLACES) / 2
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.sampled_from(PLACES), st.sampled_from(VALUES))
 def test_what_is_read_is_drawn(path: tuple[Any, ...], value: Any) -> None:
     survives(damaged(path, value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lvlm_audit.spec.properties import Context, LateMutation
+from lvlm_audit.properties import Context, LateMutation
 
 from lvlm_audit.metrics.nodes import MIN_PEAK
 from lvlm_audit.stages import RISE_AND_PLATEAU, RISE_ONLY, THREE_STAGES, Stages, find_stages

@@ -144,7 +144,7 @@ def test_a_package_may_not_take_a_name_of_ours(package) -> None:
 
 def test_a_packages_signal_joins_ours(package) -> None:
     package(
-        "from lvlm_audit import Signal\n"
+        "from lvlm_audit.hallucination import Signal\n"
         "made = Signal('theirs', 'A length.', 'nobody 2026', lambda e: e.probability[:, 0])\n",
         group=SIGNAL_GROUP,
     )

@@ -1,4 +1,4 @@
-"""`lvlm_audit.comparing`: one audit against another."""
+"""`lvlm_audit.compare`: one audit against another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def compare(
         DocumentError: a file that is no document.
 
     Example:
-        >>> comparison = lvlm_audit.comparing(audit, audit)
+        >>> comparison = lvlm_audit.compare(audit, audit)
         >>> [difference.difference for difference in comparison.differences]
         [0.0]
     """

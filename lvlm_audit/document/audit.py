@@ -75,7 +75,7 @@ class Audit(Saved):
 
     Example:
         >>> str(audit.verdict), audit.headline
-        ('pass', '1 of 1 deciding checks passed, none failed.')
+        ('pass', '1 of 1 deciding check passed, none failed.')
         >>> audit.save(folder / "audit.json")
         >>> lvlm_audit.Audit.load(folder / "audit.json") == audit
         True

@@ -121,10 +121,8 @@ def plan_pruning(
             on_progress=told,
         )
         traces = gathered.evidence[settings.lens].traces
-        source = probe_source(settings, given)
-        return _Planner(hooked, probes, traces, split, settings, wanted, told).document(
-            gathered, source
-        )
+        planner = _Planner(hooked, probes, traces, split, settings, wanted, told)
+        return planner.document(gathered, probe_source(settings, given))
 
 
 @dataclass(slots=True, eq=False)

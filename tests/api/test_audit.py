@@ -164,7 +164,7 @@ def test_a_baseline_is_a_file_or_an_audit(project: Path, tmp_path: Path) -> None
     for baseline in (before, tmp_path / "before.json", str(tmp_path / "before.json")):
         audit = lvlm_audit.audit(project / "model", project / "photos", baseline=baseline, **SHORT)
         assert audit.comparison is not None
-        assert audit.comparison.differences == lvlm_audit.comparing(audit, before).differences
+        assert audit.comparison.differences == lvlm_audit.compare(audit, before).differences
     with pytest.raises(UsageError, match=r"^baseline '.*nowhere\.json' is not a file"):
         lvlm_audit.audit(project / "model", baseline=tmp_path / "nowhere.json")
 

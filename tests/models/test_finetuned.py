@@ -235,8 +235,8 @@ def test_a_folder_that_is_an_adapter_stands_for_its_base_with_it(base: Path, ada
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        (None, "does not name its base. Give both: --lvlm-model BASE --lvlm-adapter"),
-        ("someone/base", "is not on this machine. To fetch it, give both: --lvlm-model someone/base"),
+        (None, "does not name its base. Give both: model BASE adapter"),
+        ("someone/base", "is not on this machine. To fetch it, give both: model someone/base"),
         ("/no/such/folder", "cannot be used from here"),
     ],
 )  # fmt: skip

@@ -79,7 +79,7 @@ def test_an_unknown_architecture_says_what_it_is(copy: Path) -> None:
 def test_remote_code_needs_leave(copy: Path) -> None:
     change_config(copy, model_type="martian", auto_map={"AutoConfig": "martian.Config"})
     (copy / "martian.py").write_text("raise SystemExit('this must not run')\n")
-    refused(copy, UnsupportedModel, "trust_remote_code=True")
+    refused(copy, UnsupportedModel, "pass trust_remote_code if you trust it")
 
 
 def test_pickled_weights_are_not_opened(copy: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_revision_that_is_not_here_is_named() -> None:
 
 
 def test_a_folder_has_no_revision(models: Path) -> None:
-    with pytest.raises(UsageError, match="--lvlm-revision 'v1' is for models on the hub"):
+    with pytest.raises(UsageError, match="revision 'v1' is for models on the hub"):
         load(models / OLD, revision="v1")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lvlm_audit import load
-from lvlm_audit.auditing.plan import Settings
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.auditing.run import audit_model
 from lvlm_audit.errors import LvlmAuditError, UnsupportedModel
 from lvlm_audit.models.doctor import diagnose

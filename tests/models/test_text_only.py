@@ -84,10 +84,10 @@ def test_a_vision_model_is_still_asked_with_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"control": "blank-image"}, "--lvlm-control blank-image"),
-        ({"control": "swapped-image"}, "--lvlm-control swapped-image"),
-        ({"compare_llm": True}, "--lvlm-compare-llm"),
-        ({"answers": "reference"}, "--lvlm-answers reference"),
+        ({"control": "blank-image"}, "control='blank-image'"),
+        ({"control": "swapped-image"}, "control='swapped-image'"),
+        ({"compare_llm": True}, "compare_llm"),
+        ({"answers": "reference"}, "answers='reference'"),
     ],
 )
 def test_what_needs_images_is_refused(folder: Path, options: dict[str, Any], named: str) -> None:
@@ -106,7 +106,7 @@ def test_calibration_asks_without_images_too(folder: Path) -> None:
 
 
 def test_images_are_never_dropped_in_silence(folder: Path) -> None:
-    with load(folder) as hooked, pytest.raises(UnsupportedModel, match="--lvlm-control text-only"):
+    with load(folder) as hooked, pytest.raises(UnsupportedModel, match="control='text-only'"):
         record(hooked, tiny_models.probes(1), max_new_tokens=2)
 
 
@@ -118,7 +118,7 @@ def test_without_tokenizer_it_says_so(tmp_path: Path) -> None:
 
 def test_an_adapter_and_a_revision_belong_to_a_model(tmp_path: Path) -> None:
     for options in ({"adapter": tmp_path}, {"revision": "main"}):
-        with pytest.raises(UsageError, match="name it with --lvlm-model"):
+        with pytest.raises(UsageError, match="name it with model"):
             Settings(**options)
     with pytest.raises(ModelNotFound, match="no readable adapter_config.json"):
         audit_model(suite(), Settings(model=str(tmp_path), adapter=tmp_path))

@@ -15,7 +15,7 @@ from lvlm_audit.probes.readers import read_probes
 from tests.third_party import distribution
 
 PACKAGE = """
-from lvlm_audit import ProbeFormat
+from lvlm_audit.probes import ProbeFormat
 from lvlm_audit.probes.drafts import Draft
 from lvlm_audit.probes.fields import image, needed_text
 from lvlm_audit.probes.json_text import records

@@ -52,7 +52,7 @@ def settings(project, **more):
 
 @pytest.fixture(scope="module")
 def plan(project):
-    wanted = Wanted(LOOSE, max_blocks=2, export=project / "pruned")
+    wanted = Wanted(budget=LOOSE, max_blocks=2, export=project / "pruned")
     return plan_pruning(settings(project), wanted)
 
 
@@ -72,7 +72,7 @@ def test_the_model_is_opened_once(project, plan, monkeypatch):
 
     opening_load = opening.load
     monkeypatch.setattr(opening, "load", counted)
-    again = plan_pruning(settings(project, batch_size=4), Wanted(LOOSE, max_blocks=1))
+    again = plan_pruning(settings(project, batch_size=4), Wanted(budget=LOOSE, max_blocks=1))
     assert not again.provenance["traces_reused"]
     assert len(opened) == 1
     assert again.candidates[0].nomination.value == pytest.approx(
@@ -153,7 +153,7 @@ def test_what_it_saves_and_what_was_written(plan, project):
 
 
 def test_nothing_is_certified_below_the_loss_of_a_single_block(project):
-    found = plan_pruning(settings(project), Wanted(1e-6, max_blocks=2, export=project / "never"))
+    found = plan_pruning(settings(project), Wanted(budget=1e-6, max_blocks=2, export=project / "never"))
     assert found.certified == []
     assert found.savings is None
     assert found.export is None
@@ -167,7 +167,7 @@ def test_nothing_is_certified_below_the_loss_of_a_single_block(project):
 def test_fewer_than_five_images_certify_nothing(project):
     few = project / "few.jsonl"
     few.write_text("\n".join((project / "probes.jsonl").read_text().splitlines()[:6]))
-    found = plan_pruning(settings(project, probes=few), Wanted(LOOSE, max_blocks=1))
+    found = plan_pruning(settings(project, probes=few), Wanted(budget=LOOSE, max_blocks=1))
     assert found.certified == []
     assert "fewer than 5 decide nothing" in found.verdict
     assert found.candidates[0].certification.high is None
@@ -184,7 +184,7 @@ def test_other_losses(project, plan, measure):
         "\n".join(json.dumps({**row, "answer": one}) for row, one in zip(rows, said, strict=True))
     )
     found = plan_pruning(
-        settings(project, probes=truthful), Wanted(1.0, measure=measure, max_blocks=1)
+        settings(project, probes=truthful), Wanted(budget=1.0, measure=measure, max_blocks=1)
     )
     assert found.measure == measure
     assert found.certified == found.candidates[0].blocks
@@ -194,12 +194,12 @@ def test_other_losses(project, plan, measure):
 
 def test_accuracy_cannot_be_lost_where_there_is_none(project):
     with pytest.raises(ProbeError, match="answers none of the 6 questions of the nomination half"):
-        plan_pruning(settings(project), Wanted(0.5, measure="accuracy", max_blocks=1))
+        plan_pruning(settings(project), Wanted(budget=0.5, measure="accuracy", max_blocks=1))
 
 
 def test_answers_without_an_eligible_token_name_no_plateau(project, monkeypatch):
     monkeypatch.setattr(Trace, "eligible", property(lambda trace: np.zeros(trace.tokens, bool)))
-    found = plan_pruning(settings(project), Wanted(LOOSE, max_blocks=1))
+    found = plan_pruning(settings(project), Wanted(budget=LOOSE, max_blocks=1))
     (reason,) = [m.reason for m in found.methods if m.method == "JSD plateau"]
     assert reason == "the answers show no stabilization stage (no token is eligible)"
     assert found.certified
@@ -238,20 +238,20 @@ def test_a_decoder_without_eyes_is_planned_on_its_prompts(project, tmp_path):
     (tmp_path / "probes.jsonl").write_text("\n".join(map(json.dumps, rows)))
     found = plan_pruning(
         settings(project, model=str(tmp_path / "words"), probes=tmp_path / "probes.jsonl"),
-        Wanted(LOOSE, max_blocks=1),
+        Wanted(budget=LOOSE, max_blocks=1),
     )
     assert (found.nomination_images, found.certification_images) == (5, 5)
     assert found.certified
 
 
 def test_an_adapter_is_merged_before_it_is_exported(project, monkeypatch):
-    from lvlm_audit.auditing import pruning
+    from lvlm_audit.pruning import planning
 
-    checkpoint, is_demo = pruning.open_subject(settings(project))
+    checkpoint, is_demo = planning.open_subject(settings(project))
     over = dataclasses.replace(checkpoint, adapter=project / "adapter")
-    monkeypatch.setattr(pruning, "open_subject", lambda *_: (over, is_demo))
+    monkeypatch.setattr(planning, "open_subject", lambda *_: (over, is_demo))
     with pytest.raises(UsageError, match="merge_and_unload"):
-        plan_pruning(settings(project), Wanted(1.0, export=project / "never"))
+        plan_pruning(settings(project), Wanted(budget=1.0, export=project / "never"))
 
 
 def test_accuracy_needs_answers_and_options_are_checked(project):
@@ -260,19 +260,19 @@ def test_accuracy_needs_answers_and_options_are_checked(project):
         '{"image": "photos/0.png", "prompt": "?"}\n{"image": "photos/1.png", "prompt": "?"}'
     )
     with pytest.raises(ProbeError, match="accuracy needs an answer for every probe"):
-        plan_pruning(settings(project, probes=silent), Wanted(1.0, measure="accuracy"))
+        plan_pruning(settings(project, probes=silent), Wanted(budget=1.0, measure="accuracy"))
     for wrong, said in (
-        ({"budget": -1.0}, "no bound"), ({"budget": float("nan")}, "no bound"),
-        ({"budget": 1.0, "measure": "loss"}, "not one of kl"), ({"budget": 1.0, "max_blocks": 0}, "at least 1"),
+        ({"budget": -1.0}, "no bound"), ({"budget": float("nan")}, "not a finite number"),
+        ({"budget": 1.0, "measure": "loss"}, "not one of kl"), ({"budget": 1.0, "max_blocks": 0}, "give 1 or more"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=said):
             Wanted(**wrong)
     single = project / "single.jsonl"
     single.write_text('{"image": "photos/0.png", "prompt": "?"}')
     with pytest.raises(UsageError, match="one image cannot be split"):
-        plan_pruning(settings(project, probes=single), Wanted(1.0))
+        plan_pruning(settings(project, probes=single), Wanted(budget=1.0))
     with pytest.raises(UsageError, match="not an empty folder"):
-        plan_pruning(settings(project), Wanted(1.0, export=project / "photos"))
+        plan_pruning(settings(project), Wanted(budget=1.0, export=project / "photos"))
 
 
 def test_the_command_writes_plan_and_page(project, capsys):
@@ -286,7 +286,7 @@ def test_the_command_writes_plan_and_page(project, capsys):
     assert json.loads((project / "plan.json").read_text())["certified"] == []
     assert "pruning plan" in (project / "plan.html").read_text()
     assert main([*arguments[:3], "-1"]) == 1
-    assert capsys.readouterr().err.startswith("UsageError: --budget -1.0 is no bound")
+    assert capsys.readouterr().err.startswith("UsageError: --budget -1 is no bound")
 
 
 def test_an_exported_checkpoint_is_audited_against_its_parent(plan, project, pytester, monkeypatch):

@@ -130,7 +130,7 @@ class TestOptions:
             (["--lvlm-report", "same", "--lvlm-json", "same"], "UsageError: *same file"),
             (
                 ["--lvlm-baseline", "nowhere.json"],
-                "UsageError: --lvlm-baseline 'nowhere.json' is not",
+                "nowhere.json' is not a file. Write one with --lvlm-json first.",
             ),
             (["--lvlm-baseline", "model/config.json"], "DocumentError: *is not an audit document"),
             (["--lvlm-baseline", "photos/photo0.png"], "DocumentError: cannot read"),

@@ -56,7 +56,7 @@ def test_an_installed_package(asked, monkeypatch):
 
 @pytest.mark.parametrize("file", ["conftest.py", "check_b.py"])
 def test_a_file_that_registers_it(asked, file):
-    text = f"{LENS}\nfrom lvlm_audit import register_lens\nregister_lens(theirs)\n"
+    text = f"{LENS}\nfrom lvlm_audit.lenses import register_lens\nregister_lens(theirs)\n"
     if file.startswith("check_"):
         text += check_text(["passes_too"])
     (asked.path / file).write_text(text)
@@ -66,7 +66,7 @@ def test_a_file_that_registers_it(asked, file):
 
 
 def test_another_content_is_another_recording_and_states_are_not(asked):
-    text = f"{LENS}\nfrom lvlm_audit import register_lens\nregister_lens(theirs)\n"
+    text = f"{LENS}\nfrom lvlm_audit.lenses import register_lens\nregister_lens(theirs)\n"
     (asked.path / "conftest.py").write_text(text)
     answers = []
     for content in ("first", "first", "second"):
@@ -81,7 +81,7 @@ def test_another_content_is_another_recording_and_states_are_not(asked):
 
 
 def test_baselines_through_lenses_of_one_name_and_other_content(asked):
-    text = f"{LENS}\nfrom lvlm_audit import register_lens\nregister_lens(theirs)\n"
+    text = f"{LENS}\nfrom lvlm_audit.lenses import register_lens\nregister_lens(theirs)\n"
     for content, more in (("first", []), ("second", ["--lvlm-baseline", "before.json"])):
         LENSES.unregister("theirs")
         (asked.path / "conftest.py").write_text(text.replace('"first"', f'"{content}"'))
@@ -99,7 +99,7 @@ def test_a_name_that_nobody_registered(asked):
 
 def test_a_check_file_may_register_a_signal_though_it_is_run_twice(lab):
     text = (
-        "from lvlm_audit import Signal, register_signal\n"
+        "from lvlm_audit.hallucination import Signal, register_signal\n"
         "register_signal(Signal('mine', 'A length.', 'nobody', lambda e: e.probability[:, 0]))\n"
     )
     (lab.path / "check_c.py").write_text(text + check_text(["passes"]))

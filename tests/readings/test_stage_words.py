@@ -53,7 +53,7 @@ def test_a_level_alone_agrees_with_nobody() -> None:
 
 def test_tokens_that_mutate_beside_no_mutation_layer_are_explained() -> None:
     """A curve that rises only, whose tokens all replace a settled leader late."""
-    ragged = [0.01] * 8 + [0.9, 0.4] * 6 + [0.9]
+    ragged = [0.01] * 8 + [0.7, 0.4] * 6 + [0.7]
     stages = audited(ragged, LATE, [0.3] * 20).stages
     assert stages.mutation_layers == []
     assert stages.late.startswith(

@@ -170,7 +170,7 @@ def test_an_unknown_lens_is_refused():
 
 
 def test_a_non_finite_value_is_located_and_has_a_remedy():
-    with pytest.raises(TraceError, match=r"entropy\[2, 5\] is nan. .*--lvlm-dtype float32"):
+    with pytest.raises(TraceError, match=r"entropy\[2, 5\] is nan. .*dtype='float32'"):
         poked(trace(rising(L)), "entropy", (2, 5), np.nan)
 
 

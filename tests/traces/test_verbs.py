@@ -35,8 +35,10 @@ def test_the_examples_run() -> None:
     runner = doctest.DocTestRunner()
     finder = doctest.DocTestFinder(recurse=True)
     tests = [t for t in finder.find(Trace, globs={"trace": EXAMPLE}) if t.examples]
-    assert {t.name for t in tests} == {"Trace.top", "Trace.curve", "Trace.plot"}
-    for one in tests:
+    # The class has an example too, which needs more names: tests/test_public_names.py runs it.
+    verbs = [t for t in tests if "." in t.name]
+    assert {t.name for t in verbs} == {"Trace.top", "Trace.curve", "Trace.plot"}
+    for one in verbs:
         assert runner.run(one).failed == 0
 
 
@@ -104,6 +106,8 @@ def test_a_plot_on_somebodys_axes() -> None:
     pyplot.close(figure)
 
 
+# The sign for an escape is in few fonts; what matters is that no escape is drawn.
+@pytest.mark.filterwarnings("ignore:Glyph")
 def test_hostile_tokens_are_drawn_as_they_are(tmp_path: Path) -> None:
     texts = ("$\\frac{", "\u202eevil\x1b[2J", "_^$", "a" * 1000)
     asked = dataclasses.replace(EXAMPLE.asked, prompt="$\\notmath$ \u202e" + "x" * 500)
