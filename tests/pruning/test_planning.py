@@ -153,7 +153,9 @@ def test_what_it_saves_and_what_was_written(plan, project):
 
 
 def test_nothing_is_certified_below_the_loss_of_a_single_block(project):
-    found = plan_pruning(settings(project), Wanted(budget=1e-6, max_blocks=2, export=project / "never"))
+    found = plan_pruning(
+        settings(project), Wanted(budget=1e-6, max_blocks=2, export=project / "never")
+    )
     assert found.certified == []
     assert found.savings is None
     assert found.export is None

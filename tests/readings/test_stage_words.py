@@ -16,9 +16,15 @@ from tests.synthetic import EARLY, EMITTED, rising, trace
 L = 20
 
 
-def audited(nucleus: list[float], leader: list[int], jsd: list[float]) -> lvlm_audit.Audit:
+def audited(
+    nucleus: list[float],
+    leader: list[int],
+    jsd: list[float],
+    emitted: list[float] | None = None,
+) -> lvlm_audit.Audit:
+    """Answers whose emitted token's probability rises at state 8, unless it is given."""
     traces = [
-        trace(rising(L, 8), name=f"p{i}", nucleus=nucleus, leader=leader, divergence=jsd)
+        trace(emitted or rising(L, 8), name=f"p{i}", nucleus=nucleus, leader=leader, divergence=jsd)
         for i in range(8)
     ]
     return lvlm_audit.run(lvlm_audit.suite(), traces)
@@ -53,8 +59,9 @@ def test_a_level_alone_agrees_with_nobody() -> None:
 
 def test_tokens_that_mutate_beside_no_mutation_layer_are_explained() -> None:
     """A curve that rises only, whose tokens all replace a settled leader late."""
-    ragged = [0.01] * 8 + [0.7, 0.4] * 6 + [0.7]
-    stages = audited(ragged, LATE, [0.3] * 20).stages
+    ragged = [0.01] * 8 + [0.9, 0.4] * 6 + [0.9]
+    # The settled leader has .4 where the emitted token has .6, which leads from state 17 on.
+    stages = audited(ragged, LATE, [0.3] * 20, [0.05] * 8 + [0.6] * 13).stages
     assert stages.mutation_layers == []
     assert stages.late.startswith(
         "100% of eligible tokens replace a settled leader late, at most 100% at one state (17)."
