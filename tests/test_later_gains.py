@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lvlm_audit.properties import Context, LateMutation
 
 from lvlm_audit.metrics.nodes import MIN_PEAK
+from lvlm_audit.properties import Context, LateMutation
 from lvlm_audit.stages import RISE_AND_PLATEAU, RISE_ONLY, THREE_STAGES, Stages, find_stages
 from lvlm_audit.traces.trace import Trace
 from tests import synthetic

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from lvlm_audit import load
-from lvlm_audit.settings.audit import Settings
 from lvlm_audit.auditing.run import audit_model
 from lvlm_audit.errors import LvlmAuditError, UnsupportedModel
 from lvlm_audit.models.doctor import diagnose
 from lvlm_audit.models.rendering import SECONDS
+from lvlm_audit.settings.audit import Settings
 from lvlm_audit.spec.suite import suite
 from tests import tiny_models
 from tests.models.checkpoints import copied, setting, whole

@@ -265,7 +265,8 @@ def test_accuracy_needs_answers_and_options_are_checked(project):
         plan_pruning(settings(project, probes=silent), Wanted(budget=1.0, measure="accuracy"))
     for wrong, said in (
         ({"budget": -1.0}, "no bound"), ({"budget": float("nan")}, "not a finite number"),
-        ({"budget": 1.0, "measure": "loss"}, "not one of kl"), ({"budget": 1.0, "max_blocks": 0}, "give 1 or more"),
+        ({"budget": 1.0, "measure": "loss"}, "not one of kl"),
+        ({"budget": 1.0, "max_blocks": 0}, "give 1 or more"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=said):
             Wanted(**wrong)
