@@ -81,7 +81,7 @@ class Shown:
 
         shown = {"text/plain": f"lvlm: {visible(str(event))}"}
         if self._cell is None:
-            self._cell = display(shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._cell = display(shown, raw=True, display_id=True)
         else:
             self._cell.update(shown, raw=True)
 
