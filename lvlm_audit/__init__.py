@@ -5,9 +5,9 @@ names that open or ask a model import torch. `__init__.pyi` has their types.
 """
 
 from lvlm_audit.lazy import resolver
-from lvlm_audit.version import __version__
 
 _HOMES = {
+    "__version__": "lvlm_audit.version:__version__",
     # One call: what the commands do.
     "audit": "lvlm_audit.api.audit:audit",
     "calibrate": "lvlm_audit.api.calibrate:calibrate",
@@ -49,7 +49,7 @@ _ROOMS = (
     "probes",
 )
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = [*_HOMES]  # noqa: PLE0604
 
 __getattr__ = resolver(__name__, _HOMES, [f"{__name__}.{room}" for room in _ROOMS])
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lvlm_audit.progress import OnProgress, Progress
 from lvlm_audit.settings.audit import Settings, settings_of
-from lvlm_audit.settings.declared import AUDIT
-from lvlm_audit.settings.options import add_options
+from lvlm_audit.settings.declared import AUDIT, add_options
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -16,8 +16,7 @@ from lvlm_audit.cli.options import (
     settings,
 )
 from lvlm_audit.errors import UsageError
-from lvlm_audit.settings.declared import PRUNING
-from lvlm_audit.settings.options import add_options
+from lvlm_audit.settings.declared import PRUNING, add_options
 from lvlm_audit.settings.pruning import Wanted
 
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lvlm_audit.settings.declared import AUDIT, FILES, MODE
-from lvlm_audit.settings.options import add_options
+from lvlm_audit.settings.declared import AUDIT, FILES, MODE, add_options
 from lvlm_audit.spec.files import is_check_file
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ import pytest
 from lvlm_audit.cli import main
 from lvlm_audit.errors import UsageError
 from lvlm_audit.settings.audit import Settings, settings_of
-from lvlm_audit.settings.declared import AUDIT, FILES, MODE, PRUNING
+from lvlm_audit.settings.declared import AUDIT, FILES, MODE, PRUNING, add_options
 from lvlm_audit.settings.files import Files
-from lvlm_audit.settings.options import add_options
 from lvlm_audit.settings.pruning import Wanted
 from lvlm_audit.settings.spelling import for_command, for_pytest, in_python, speaking, spelled
 
