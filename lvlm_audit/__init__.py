@@ -4,8 +4,6 @@ Public names are resolved on first use, so that importing the package costs noth
 names that open or ask a model import torch. `__init__.pyi` has their types.
 """
 
-from lvlm_audit.lazy import resolver
-
 _HOMES = {
     "__version__": "lvlm_audit.version:__version__",
     # One call: what the commands do.
@@ -51,7 +49,12 @@ _ROOMS = (
 
 __all__ = [*_HOMES]  # noqa: PLE0604
 
-__getattr__ = resolver(__name__, _HOMES, [f"{__name__}.{room}" for room in _ROOMS])
+
+def __getattr__(name: str) -> object:
+    # Not before a name is asked for: pytest imports this package in every run on the machine.
+    from lvlm_audit.lazy import resolver
+
+    return resolver(__name__, _HOMES, [f"{__name__}.{room}" for room in _ROOMS])(name)
 
 
 def __dir__() -> list[str]:

@@ -45,7 +45,6 @@ def test_a_plain_run_loads_nothing_of_ours_but_the_entry_point(pytester):
     assert modules.isdisjoint(HEAVY)
     assert {m for m in modules if m.startswith("lvlm_audit")} == {
         "lvlm_audit",
-        "lvlm_audit.lazy",
         "lvlm_audit.pytest_plugin",
         "lvlm_audit.settings",
         "lvlm_audit.settings.declared",
