@@ -32,6 +32,7 @@ from lvlm_audit.probes.controlled import Shown, under_control
 from lvlm_audit.probes.fingerprint import fingerprint as probes_fingerprint
 from lvlm_audit.probes.probe import Probe, Probes
 from lvlm_audit.progress import OnProgress, Progress
+from lvlm_audit.recordings.answers import ANSWERS
 from lvlm_audit.recordings.evidence import Evidence, Recorded, split
 from lvlm_audit.recordings.job import Work
 from lvlm_audit.recordings.need import Need
@@ -147,17 +148,19 @@ class _Session:
     def _gather(self, needs: Sequence[Need], traces_folder: Path) -> Gathered:
         identity = self._identity()
         recordings: dict[Need, store.Recording] = {}
+        digests: dict[LensName, str] = {}
         with Keeper(identity, self._waiting, folder=traces_folder) as keeper:
             for need in needs:
                 skipped = self._skipped(need, recordings)
-                answers = recordings.get(Need(need.lens, "answers"))
                 recordings[need] = keeper.provide(
                     _named(need, skipped),
                     _named(need),
                     partial(self._record, need, skipped, recordings),
-                    made_of=digest_of(answers) if KINDS[need.kind].after else None,
+                    made_of=digests[need.lens] if KINDS[need.kind].after else None,
                     unchanged=partial(self._check_unchanged, identity),
                 )
+                if need.kind == ANSWERS.name:
+                    digests[need.lens] = digest_of(recordings[need])
                 seconds = recordings[need].facts["seconds"]
                 _log.info("%s (%s): %.1f s of recording", need.kind, need.lens, seconds)
         lenses = dict.fromkeys(n.lens for n in needs)

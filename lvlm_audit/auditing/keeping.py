@@ -134,10 +134,8 @@ class Keeper:
         self._is_locked = True
 
 
-def digest_of(recording: Recording | None) -> str | None:
+def digest_of(recording: Recording) -> str:
     """Tells answers apart: what is made of a recording belongs to its very tokens."""
-    if recording is None:
-        return None
     traces = [item for item in recording.items if isinstance(item, Trace)]
     said = [[trace.asked.id, trace.token_ids.tolist()] for trace in traces]
     return store.key({"answers": said})

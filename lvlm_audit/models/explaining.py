@@ -5,7 +5,7 @@ from __future__ import annotations
 from lvlm_audit.errors import ModelNotFound, UnsupportedModel
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.configured import suspects
-from lvlm_audit.models.formats import damaged_json, read_json
+from lvlm_audit.models.json_files import damaged_json, read_json
 from lvlm_audit.settings.spelling import spelled
 
 _LONGEST, _ANNOUNCED = 240, 4

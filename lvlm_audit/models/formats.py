@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lvlm_audit.errors import LvlmAuditError, ModelBroken, ModelNotFound, UnsupportedModel
+from lvlm_audit.models.json_files import read_json
 from lvlm_audit.models.named_files import check_tokenizer_files, weight_files
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -38,8 +39,6 @@ _NOT_ASKED_ABOUT_IMAGES = {
 _ORIGINAL_LLAVA = re.compile(
     r"Llava\w*(Llama|Mistral|Mixtral|Mpt|Qwen\w*|Gemma\w*|Phi\w*)ForCausalLM"
 )
-_OF_ANY_FORM = frozenset({"trainer_state.json", "all_results.json", "train_results.json"})
-"""JSON files of a training run, which nobody reads here."""
 _LONGEST_HEADER = 100_000_000
 """Bytes; as the safetensors library has it."""
 
@@ -213,37 +212,6 @@ def takes_images(folder: Path) -> bool:
     named = config.get("architectures")
     architectures = named if isinstance(named, list) else []
     return not any(str(one).endswith(("ForCausalLM", "LMHeadModel")) for one in architectures)
-
-
-def read_json(path: Path) -> Mapping[str, Any] | None:
-    """The object in a JSON file; None where there is none."""
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return read if isinstance(read, dict) else None
-
-
-def damaged_json(folder: Path) -> str | None:
-    """The first of a folder's JSON files that holds no object, and what is wrong with it; None: none.
-
-    Whoever opens a checkpoint reads several, and an error rarely says in which one it was.
-    """
-    for path in sorted(folder.glob("*.json")):
-        if path.name in _OF_ANY_FORM or not path.is_file():
-            continue
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except RecursionError:
-            what = "is nested deeper than any real file"
-        except (OSError, ValueError) as error:
-            what = f"is no JSON ({error})"
-        else:
-            if isinstance(held, dict):
-                continue
-            what = f"holds a {type(held).__name__} where an object belongs"
-        return f"its {path.name!r} {what}. It is damaged: save it again, or fetch it anew."
-    return None
 
 
 def _check_shards(name: str, folder: Path, opened: list[Path]) -> None:

@@ -15,7 +15,8 @@ from lvlm_audit.cache import cache_dir
 from lvlm_audit.digests import Digests
 from lvlm_audit.errors import ModelNotFound
 from lvlm_audit.models.aliases import Checkpoint
-from lvlm_audit.models.formats import read_json, takes_images
+from lvlm_audit.models.formats import takes_images
+from lvlm_audit.models.json_files import read_json
 from lvlm_audit.models.named_files import check_tokenizer_files, weight_files
 
 _READ = frozenset(

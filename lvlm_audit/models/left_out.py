@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from lvlm_audit.errors import ModelBroken, UnsupportedModel
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.anatomy import Anatomy
-from lvlm_audit.models.formats import ADAPTER_WEIGHTS, PICKLES, TRAINING_STATE, read_json
+from lvlm_audit.models.formats import ADAPTER_WEIGHTS, PICKLES, TRAINING_STATE
+from lvlm_audit.models.named_files import weight_files
 from lvlm_audit.models.quantised import quantised_by
 from lvlm_audit.models.structure import text_config
 from lvlm_audit.notes import Note, left_out
@@ -83,27 +84,27 @@ def unread(checkpoint: Checkpoint, model: Any, unexpected: Iterable[str]) -> Unr
     return Unread(names, _skipped_by_family(checkpoint, model), _parted(model))
 
 
-def tensor_names(folder: Path) -> list[str] | None:
+def tensor_names(name: str, folder: Path) -> list[str] | None:
     """Names in the files that transformers reads; None where they cannot be read or are not here."""
-    sizes = _sizes(folder)
+    sizes = _sizes(name, folder)
     return None if sizes is None else list(sizes)
 
 
-def numbers_held(folder: Path) -> int | None:
+def numbers_held(name: str, folder: Path) -> int | None:
     """How many numbers the files that transformers reads hold; None as of `tensor_names`."""
-    sizes = _sizes(folder)
+    sizes = _sizes(name, folder)
     return None if sizes is None else sum(sizes.values())
 
 
-def _sizes(folder: Path) -> dict[str, int] | None:
+def _sizes(name: str, folder: Path) -> dict[str, int] | None:
     found: dict[str, int] = {}
-    files = _read(folder)
+    files = weight_files(name, folder)
     try:
         for file in files:
-            with safe_open(folder / file, framework="pt") as opened:
-                names: list[str] = opened.keys()
-                for name in names:
-                    found[name] = math.prod(opened.get_slice(name).get_shape())
+            with safe_open(file, framework="pt") as opened:
+                tensors: list[str] = opened.keys()
+                for tensor in tensors:
+                    found[tensor] = math.prod(opened.get_slice(tensor).get_shape())
     except (OSError, SafetensorError):
         return None
     return found if files else None
@@ -124,13 +125,13 @@ def check_files(checkpoint: Checkpoint) -> tuple[Note, ...]:
             f"adapter_config.json, so that they cannot be put over it. Give them a folder of their own with "
             f"their adapter_config.json, as --lvlm-adapter; or remove the file if the model holds them already."
         )
-    read = set(_read(folder))
+    read = set(weight_files(checkpoint.name, folder))
     beside = [
         path.name
         for path in sorted(folder.iterdir())
         if path.suffix in (*PICKLES, ".safetensors")
         and path.is_file()
-        and path.name not in read
+        and path not in read
         and not TRAINING_STATE.fullmatch(path.name)
         # The pickled twin of the weights that are read.
         and not path.name.startswith("pytorch_model")
@@ -219,7 +220,7 @@ def _skipped_by_family(checkpoint: Checkpoint, model: Any) -> tuple[str, ...]:
     ignored = re.compile("|".join(f"({pattern})" for pattern in patterns))
     has = model.state_dict()
     found = []
-    for name in tensor_names(folder) or ():
+    for name in tensor_names(checkpoint.name, folder) or ():
         today, _ = rename_source_key(name, renamings, converters, model.base_model_prefix, has)
         if today not in has and ignored.search(today) and not _COMPUTED.search(today):
             found.append(name)
@@ -233,12 +234,3 @@ def _parted(model: Any) -> tuple[str, ...]:
     if wanted is None or tied is None:
         return ()
     return tuple(sorted(wanted(all_submodels=True).keys() - tied.keys()))
-
-
-def _read(folder: Path) -> list[str]:
-    """The files that transformers opens: one, or those that the index names."""
-    if (folder / "model.safetensors").is_file():
-        return ["model.safetensors"]
-    index: Mapping[str, Any] = read_json(folder / "model.safetensors.index.json") or {}
-    shards = index.get("weight_map")
-    return sorted(set(map(str, shards.values()))) if isinstance(shards, dict) else []

@@ -6,13 +6,12 @@ opened out of safetensors files inside the checkpoint's own folder alone.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from lvlm_audit.errors import ModelBroken, UnsupportedModel
+from lvlm_audit.models.json_files import read_json
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -33,7 +32,7 @@ def weight_files(name: str, folder: Path) -> list[Path]:
         ModelBroken: an index that is none.
         UnsupportedModel: one that names a file outside the folder, or another format.
     """
-    config = _object(folder / "config.json") or {}
+    config = read_json(folder / "config.json") or {}
     stated = config.get(_NAMED_IN_CONFIG)
     if stated is not None:
         by = f"config.json ({_NAMED_IN_CONFIG})"
@@ -48,7 +47,7 @@ def weight_files(name: str, folder: Path) -> list[Path]:
         return [first]
     if not first.is_file():
         raise ModelBroken(f"{name!r} lacks {first.name!r}, which config.json names. Fetch it.")
-    shards = (_object(first) or {}).get("weight_map")
+    shards = (read_json(first) or {}).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise ModelBroken(
             f"{name!r}: {first.name} is not an index of shards. Save or fetch it again."
@@ -66,7 +65,7 @@ def check_tokenizer_files(name: str, folder: Path) -> None:
         UnsupportedModel: a name that is none of a file beside it.
     """
     for path in (folder / "tokenizer_config.json", *sorted(folder.glob("*/tokenizer_config.json"))):
-        stated = (_object(path) or {}).get("fast_tokenizer_files")
+        stated = (read_json(path) or {}).get("fast_tokenizer_files")
         for one in stated if isinstance(stated, list) else ():
             if not isinstance(one, str) or one != os.path.basename(one) or "\\" in one:
                 raise UnsupportedModel(
@@ -98,11 +97,3 @@ def _belongs(path: Path, folder: Path) -> bool:
     if real.is_relative_to(os.path.realpath(folder)):
         return True
     return real.parent.name == "blobs" and (real.parent.parent / "snapshots").is_dir()
-
-
-def _object(path: Path) -> Mapping[str, Any] | None:
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return read if isinstance(read, dict) else None

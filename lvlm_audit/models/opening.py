@@ -19,15 +19,8 @@ from lvlm_audit.models.quiet import quiet
 from lvlm_audit.models.weights import check_finite, model_class, read_config, read_model
 from lvlm_audit.notes import Note
 from lvlm_audit.probes.probe import Probe
-
-_DTYPES = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-}
+from lvlm_audit.settings.checking import given
+from lvlm_audit.settings.declared import AUDIT
 
 
 def load(
@@ -133,8 +126,9 @@ def hook(
 
 
 def _dtype(name: str | None) -> torch.dtype | str:
-    if name is None or name == "auto":
+    chosen = "auto" if name is None else given("dtype", AUDIT["dtype"], name)
+    if chosen == "auto":
         return "auto"
-    if name not in _DTYPES:
-        raise UsageError(f"dtype {name!r} is not known; use auto, float32, bfloat16 or float16.")
-    return _DTYPES[name]
+    found = getattr(torch, chosen)
+    assert isinstance(found, torch.dtype)
+    return found

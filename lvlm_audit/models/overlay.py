@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lvlm_audit.models.formats import PICKLES, read_json
+from lvlm_audit.models.formats import PICKLES
+from lvlm_audit.models.json_files import read_json
 
 VOCABULARY = frozenset(
     {

@@ -12,7 +12,7 @@ from typing import Any
 from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.explaining import first_line
-from lvlm_audit.models.formats import damaged_json, read_json
+from lvlm_audit.models.json_files import damaged_json, read_json
 from lvlm_audit.models.overlay import VOCABULARY, asker_files, over_the_base
 from lvlm_audit.notes import Note
 

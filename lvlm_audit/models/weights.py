@@ -18,7 +18,8 @@ from lvlm_audit.models.configured import (
 )
 from lvlm_audit.models.explaining import explained, first_line
 from lvlm_audit.models.fetched_code import check_fetches_nothing
-from lvlm_audit.models.formats import check_config, damaged_json, read_json
+from lvlm_audit.models.formats import check_config
+from lvlm_audit.models.json_files import damaged_json, read_json
 from lvlm_audit.models.left_out import Unread, numbers_held, tensor_names, unread
 from lvlm_audit.models.placing import Memory, device_map
 from lvlm_audit.models.quantised import in_full, quantised_by
@@ -46,7 +47,7 @@ def read_config(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
         raise explained(checkpoint, error) from error
     check_config(checkpoint.name, raw)
     _check_generation(checkpoint)
-    names = None if checkpoint.folder is None else tensor_names(checkpoint.folder)
+    names = None if checkpoint.folder is None else tensor_names(checkpoint.name, checkpoint.folder)
     check_depths(checkpoint.name, raw, None if names is None else len(names))
     check_feature_layers(checkpoint.name, raw)
     check_fetches_nothing(checkpoint.name, raw, trust_remote_code=trust_remote_code)
@@ -188,7 +189,7 @@ def _places(
 
 def _check_fills(checkpoint: Checkpoint, config: Any, kind: Any) -> None:
     """Refuses a configuration of a far larger model than its weights are, before memory is taken for it."""
-    held = None if checkpoint.folder is None else numbers_held(checkpoint.folder)
+    held = None if checkpoint.folder is None else numbers_held(checkpoint.name, checkpoint.folder)
     if held is None or quantised_by(config) is not None or type(config) not in kind._model_mapping:
         return
     try:

@@ -260,6 +260,11 @@ def interval_of(spread: Spread) -> Interval:
     return Interval(spread.low, spread.high, spread.confidence, spread.method)
 
 
+def rounded_interval(spread: Spread) -> Interval:
+    """The same of a share, to four places."""
+    return Interval(round(spread.low, 4), round(spread.high, 4), spread.confidence, spread.method)
+
+
 def _state(value: float) -> int | None:
     return None if np.isnan(value) else int(value)
 

@@ -26,13 +26,13 @@ from lvlm_audit.hallucination.scoring import (
 )
 from lvlm_audit.hallucination.separation import CONFIDENCE, Separation
 from lvlm_audit.hallucination.signals import BASELINE, Signal, TokenEvidence, signals
-from lvlm_audit.readings.answers import interval_of, listed, text_of
+from lvlm_audit.readings.answers import listed, rounded_interval, text_of
 from lvlm_audit.recordings.answer_pairs import NO_IMAGE_PAIRS
 from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.recordings.image_words import IMAGE_WORDS
 from lvlm_audit.recordings.text_answers import TEXT_ANSWERS
 from lvlm_audit.settings.spelling import spelled
-from lvlm_audit.statistics import Spread, cluster_mean
+from lvlm_audit.statistics import cluster_mean
 from lvlm_audit.traces.trace import Trace
 
 COMBINATION = "combination"
@@ -192,7 +192,7 @@ def _signal_score(
         threshold=None if suspected is None else rounded(suspected.threshold),
         own_threshold=suspected is not None and suspected.own,
         over_baseline=None if over is None else rounded(over.value),
-        over_baseline_interval=None if over is None else _interval(over.spread),
+        over_baseline_interval=None if over is None else rounded_interval(over.spread),
         prior_driven=None if scored.prior_driven is None else _kind(scored.prior_driven),
         misread=None if scored.misread is None else _kind(scored.misread),
         note=reason or " ".join(filter(None, (undecided, left_out))),
@@ -203,19 +203,14 @@ def _kind(one: Separation) -> KindScore:
     known = one.auroc is not None
     return KindScore(
         auroc=rounded(one.auroc),
-        auroc_interval=_interval(one.auroc_spread) if known else None,
+        auroc_interval=rounded_interval(one.auroc_spread) if known else None,
         average_precision=rounded(one.average_precision),
-        ap_interval=_interval(one.precision_spread) if known else None,
+        ap_interval=rounded_interval(one.precision_spread) if known else None,
         n_hallucinated=one.hallucinated,
         n_correct=one.correct,
         n_images=one.images,
         note=one.undecided,
     )
-
-
-def _interval(spread: Spread) -> Interval:
-    found = interval_of(spread)
-    return Interval(round(found.low, 4), round(found.high, 4), found.confidence, found.method)
 
 
 def _base_rate(tokens: LabelledTokens, seed: int) -> Interval:
@@ -227,7 +222,7 @@ def _base_rate(tokens: LabelledTokens, seed: int) -> Interval:
         seed=seed,
         is_share=True,
     )
-    return _interval(rate.spread(CONFIDENCE))
+    return rounded_interval(rate.spread(CONFIDENCE))
 
 
 def _words(tokens: LabelledTokens, read: Sequence[SignalScore]) -> str:

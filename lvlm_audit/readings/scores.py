@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from lvlm_audit.document import Interval, ScoreReading, ScoreRow, rounded
+from lvlm_audit.document import ScoreReading, ScoreRow, rounded
 from lvlm_audit.hallucination.answers import AnswerLabel, answer_label
 from lvlm_audit.hallucination.labels import UNLABELLED
 from lvlm_audit.hallucination.scores import AnswerScores, Score, score_answers
+from lvlm_audit.readings.answers import rounded_interval
 from lvlm_audit.recordings.evidence import Evidence
 
 
@@ -40,10 +41,5 @@ def _reading(scores: AnswerScores, asked: list[AnswerLabel]) -> ScoreReading:
 
 
 def _row(name: str, score: Score) -> ScoreRow:
-    found = score.interval
-    interval = (
-        None
-        if found is None
-        else Interval(round(found.low, 4), round(found.high, 4), found.confidence, found.method)
-    )
+    interval = None if score.interval is None else rounded_interval(score.interval)
     return ScoreRow(name, rounded(score.value), interval, score.n, score.images)

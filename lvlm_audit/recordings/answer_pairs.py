@@ -6,7 +6,6 @@ Three runs share one reduction, so replays without an image are no recording of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.recordings.answers import ANSWERS
@@ -50,13 +49,10 @@ def make(job: Job) -> Sequence[PairedTrace]:
 
     without: Sequence[PairedTrace] = []
     try:
-        without = cast(
-            Sequence[PairedTrace],
-            job.parts.completed(
-                [probe for probe, _, _ in chosen],
-                replayed,
-                conditions=[[text, NO_IMAGE] for _, text, _ in chosen],
-            ),
+        without = job.parts.completed(
+            [probe for probe, _, _ in chosen],
+            replayed,
+            conditions=[[text, NO_IMAGE] for _, text, _ in chosen],
         )
     except LvlmAuditError as error:
         # Some processors insist on an image. That is no failure of the audit; if it was something

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from lvlm_audit.recordings.job import Job
 from lvlm_audit.recordings.kind import ALWAYS, Kind
@@ -31,7 +30,7 @@ def make(job: Job) -> Sequence[Trace]:
             on_progress=job.progress("replaying reference answers"),
         )
 
-    return cast(Sequence[Trace], job.parts.completed(job.shown.probes, replayed))
+    return job.parts.completed(job.shown.probes, replayed)
 
 
 ANSWERS = Kind(

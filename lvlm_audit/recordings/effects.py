@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.recordings.answers import ANSWERS
@@ -43,11 +43,8 @@ def make(job: Job) -> Sequence[EffectTrace]:
                 on_progress=job.progress(f"skipping blocks ({skip.label})"),
             )
 
-    return cast(
-        Sequence[EffectTrace],
-        job.parts.completed(
-            chosen, measured, conditions=[list(skipped.blocks[probe.cluster]) for probe in chosen]
-        ),
+    return job.parts.completed(
+        chosen, measured, conditions=[list(skipped.blocks[probe.cluster]) for probe in chosen]
     )
 
 

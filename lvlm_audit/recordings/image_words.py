@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.recordings.answers import ANSWERS
@@ -34,11 +33,8 @@ def make(job: Job) -> Sequence[ImageWords]:
         )
 
     try:
-        return cast(
-            Sequence[ImageWords],
-            job.parts.completed(
-                chosen, read, conditions=[[said[probe.id], "image words"] for probe in chosen]
-            ),
+        return job.parts.completed(
+            chosen, read, conditions=[[said[probe.id], "image words"] for probe in chosen]
         )
     except LvlmAuditError as error:
         # Some models' images hold no positions. That is no failure of the audit: a signal is missing.

@@ -85,7 +85,7 @@ class Job(Work):
                 on_progress=self.progress(what),
             )
 
-        return cast(Sequence[Trace], self.parts.completed(probes, make))
+        return self.parts.completed(probes, make)
 
     def asked_without_image(self, probes: Sequence[Probe], option: str) -> Sequence[Trace]:
         """The model's own answers to questions without images.

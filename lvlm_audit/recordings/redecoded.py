@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.recordings.job import Job
@@ -40,9 +40,7 @@ def make(job: Job) -> Sequence[Redecoded]:
             )
 
         conditions = [[intervention.name, intervention.description]] * len(chosen)
-        return cast(
-            Sequence[Redecoded], job.parts.completed(chosen, decoded, conditions=conditions)
-        )
+        return job.parts.completed(chosen, decoded, conditions=conditions)
 
     return [one for intervention in decodings() for one in under(intervention)]
 

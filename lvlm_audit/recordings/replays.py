@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 from lvlm_audit.probes.others import Images
 from lvlm_audit.probes.probe import Probe
@@ -42,11 +42,8 @@ def replayed_pairs(
             on_progress=job.progress(f"replaying {text}s with other images"),
         )
 
-    return cast(
-        Sequence[PairedTrace],
-        job.parts.completed(
-            [probe for probe, _, _ in chosen],
-            make,
-            conditions=[[said, [i.digest() for i in images]] for _, said, images in chosen],
-        ),
+    return job.parts.completed(
+        [probe for probe, _, _ in chosen],
+        make,
+        conditions=[[said, [i.digest() for i in images]] for _, said, images in chosen],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, TypedDict
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.settings.checking import checked, default
@@ -19,10 +19,8 @@ from lvlm_audit.settings.reading import (
 from lvlm_audit.settings.spelling import spelled
 
 Answers = Literal["generated", "reference"]
-ANSWERS: tuple[Answers, ...] = get_args(Answers)
 
 Control = Literal["text-only", "blank-image", "swapped-image"]
-CONTROLS: tuple[Control, ...] = get_args(Control)
 
 DEVICES = ("auto", "map", "cpu", "cuda", "mps", "xpu")
 
@@ -52,7 +50,7 @@ class Chosen(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that a person can choose about a run. Each field is declared once, here.
+    """Everything that a person can choose about a run; each field is declared in `settings.declared`.
 
     Texts are taken as options and files give them (`max_new_tokens="48"`).
 

@@ -32,17 +32,21 @@ def checked(settings: Any, known: Mapping[str, Declared]) -> None:
     for name, declared in known.items():
         value = getattr(settings, name)
         if value is not None or declared.default is not None:
-            object.__setattr__(settings, name, _read(name, declared, value))
+            object.__setattr__(settings, name, given(name, declared, value))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """ " Did you mean 'x'?", or nothing where nothing is near."""
-
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def _read(name: str, known: Declared, value: Any) -> Any:
+def given(name: str, known: Declared, value: Any) -> Any:
+    """One value in its declared form.
+
+    Raises:
+        UsageError: as `checked`.
+    """
     read = _READERS[known.kind](name, value)
     if known.choices:
         read = known.aliases.get(read, read)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from lvlm_audit.settings.checking import checked, default
 from lvlm_audit.settings.declared import PRUNING
 
 Measure = Literal["kl", "disagreement", "accuracy"]
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 UNITS: dict[Measure, str] = {
     "kl": "bits a token",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Literal
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.settings.checking import checked, default
@@ -19,9 +19,7 @@ LensName = str
 """Of a lens in `lvlm_audit.lenses.registry`; `normed` and `raw` ship."""
 
 DivergenceName = Literal["jsd", "paper_index"]
-DIVERGENCES: tuple[DivergenceName, ...] = get_args(DivergenceName)
 ScalingName = Literal["none", "paper"]
-SCALINGS: tuple[ScalingName, ...] = get_args(ScalingName)
 
 
 _READING = {name: AUDIT[name] for name in ("lens", "divergence", "scaling")}

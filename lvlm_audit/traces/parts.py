@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from lvlm_audit.errors import DamagedRecording, TraceError
 from lvlm_audit.probes.fingerprint import fingerprint
@@ -19,6 +19,8 @@ from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces import store
 from lvlm_audit.traces.shelf import Shelf
 from lvlm_audit.traces.store import Item
+
+T = TypeVar("T", bound=Item)
 
 
 class Parts:
@@ -37,10 +39,10 @@ class Parts:
     def completed(
         self,
         probes: Sequence[Probe],
-        make: Callable[[list[int]], Iterable[Item]],
+        make: Callable[[list[int]], Iterable[T]],
         *,
         conditions: Sequence[Any] | None = None,
-    ) -> list[Item]:
+    ) -> list[T]:
         """One item per probe: kept ones are read, the others are made and kept one by one.
 
         Args:
@@ -58,7 +60,8 @@ class Parts:
         }
         self._used.update(places.values())
         kept = {name: self._shelf.take(place, _one) for name, place in places.items()}
-        items = {name: recording.items[0] for name, recording in kept.items() if recording}
+        # A part lies under the key of its own condition, so it is of the kind that is made here.
+        items = {name: cast(T, one.items[0]) for name, one in kept.items() if one}
         missing = [i for i, probe in enumerate(probes) if probe.id not in items]
         for item in make(missing) if missing else ():
             _keep(places[item.asked.id], item)

@@ -15,7 +15,7 @@ from lvlm_audit.errors import ProbeError
 from lvlm_audit.probes.controlled import EXPECTATIONS, text_questions, under_control
 from lvlm_audit.probes.fingerprint import fingerprint
 from lvlm_audit.probes.probe import ImageSource, Probe
-from lvlm_audit.settings.audit import CONTROLS
+from lvlm_audit.settings.declared import AUDIT
 
 
 def image(shade: int, size: tuple[int, int] = (9, 7)) -> ImageSource:
@@ -75,7 +75,7 @@ def test_a_swapped_image_is_another_probes_and_is_compared_with_the_own_one() ->
         assert dataclasses.replace(now, image=was.image) == was
 
 
-@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("control", AUDIT["control"].choices)
 def test_every_control_changes_the_content_key_and_says_what_to_expect(control) -> None:
     assert fingerprint(under_control(SIX, control).probes) != fingerprint(SIX)
     assert fingerprint(under_control(SIX, control).probes) == fingerprint(
@@ -85,10 +85,10 @@ def test_every_control_changes_the_content_key_and_says_what_to_expect(control) 
 
 
 def test_the_three_controls_have_three_keys() -> None:
-    assert len({fingerprint(under_control(SIX, c).probes) for c in CONTROLS}) == 3
+    assert len({fingerprint(under_control(SIX, c).probes) for c in AUDIT["control"].choices}) == 3
 
 
-@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("control", AUDIT["control"].choices)
 def test_prepared_probes_and_probes_without_image_are_refused(control) -> None:
     prepared = Probe.prepared({"input_ids": np.array([[1, 2]])}, id="ready")
     with pytest.raises(ProbeError, match=f"control '{control}': probe 'ready' is prepared"):

@@ -14,7 +14,7 @@ from lvlm_audit.report import html
 from lvlm_audit.report.drawing.overlay import overlay
 from lvlm_audit.report.sections import decoder
 from lvlm_audit.report.terminal.summary import summary
-from lvlm_audit.settings.audit import CONTROLS
+from lvlm_audit.settings.declared import AUDIT
 from tests.report import documents
 from tests.report.pages import read
 
@@ -32,7 +32,7 @@ def under(control: str, **changes: object) -> Audit:
     return documents.audit(subject=subject, **changes)
 
 
-@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("control", AUDIT["control"].choices)
 def test_a_control_is_named_at_the_top_with_what_to_expect(control: str) -> None:
     audit = under(control)
     page = " ".join(read(html.render(audit)).text.split())

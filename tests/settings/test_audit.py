@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lvlm_audit.cli import main
 from lvlm_audit.errors import UsageError
-from lvlm_audit.settings.audit import Settings, settings_of
+from lvlm_audit.settings.audit import Answers, Control, Settings, settings_of
 from lvlm_audit.settings.declared import AUDIT, FILES, MODE, PRUNING, add_options
 from lvlm_audit.settings.files import Files
-from lvlm_audit.settings.pruning import Wanted
+from lvlm_audit.settings.pruning import Measure, Wanted
+from lvlm_audit.settings.reading import DivergenceName, ScalingName
 from lvlm_audit.settings.spelling import for_command, for_pytest, in_python, speaking, spelled
 
 
@@ -132,6 +134,20 @@ class TestEveryField:
             assert str(error.value).startswith(spelling(name, None) + " ")
             messages.append(str(error.value).removeprefix(spelling(name, None)))
         assert len(set(messages)) == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "name", "kind"),
+    [
+        (AUDIT, "answers", Answers),
+        (AUDIT, "control", Control),
+        (AUDIT, "divergence", DivergenceName),
+        (AUDIT, "scaling", ScalingName),
+        (PRUNING, "measure", Measure),
+    ],
+)
+def test_the_types_have_the_declared_choices(known, name, kind):
+    assert get_args(kind) == known[name].choices
 
 
 def test_each_declaration_has_its_typed_field():
