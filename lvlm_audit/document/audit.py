@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lvlm_audit.document.asked import AskedProbe, Rounding
 from lvlm_audit.document.classes import ClassComparison
 from lvlm_audit.document.comparison import Comparison
 from lvlm_audit.document.corrections import CorrectionsReading
@@ -108,6 +109,13 @@ class Audit(Saved):
     """Of yes/no answers, one for each rule by which they are judged; empty where none is expected."""
     notes: list[Note] = field(default_factory=list)
     """What of the user's input was left out, or used otherwise than it was given."""
+    asked: list[AskedProbe] = field(default_factory=list)
+    """Every probe in short, in the order in which they were asked."""
+    fed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the model is fed beside the probes, by value: "processor", "chat template", "tokenizer",
+    "special tokens", "generation"; each a flat object of settings."""
+    rounding: Rounding | None = None
+    """How far rounding alone moves the last margin; None: not measured."""
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
 
