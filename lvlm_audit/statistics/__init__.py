@@ -19,15 +19,27 @@ from lvlm_audit.statistics.family import holm_levels
 from lvlm_audit.statistics.halves import fold_of
 from lvlm_audit.statistics.medians import bootstrap_difference, bootstrap_median, median_over_images
 from lvlm_audit.statistics.paired import Change, Tolerance
+from lvlm_audit.statistics.planning import (
+    Chances,
+    DecidingNumbers,
+    images_to_ask,
+    images_to_exclude,
+    images_to_show,
+    numbers_that_decide,
+)
+from lvlm_audit.statistics.simultaneous import MeanOfMany, simultaneous
 from lvlm_audit.statistics.spread import MIN_IMAGES, RESAMPLES, Spread
 
 __all__ = [
     "MIN_IMAGES",
     "RESAMPLES",
+    "Chances",
     "Change",
     "ClusterMean",
+    "DecidingNumbers",
     "Estimate",
     "MeanChange",
+    "MeanOfMany",
     "NetChange",
     "RateDifference",
     "ShareOfImages",
@@ -40,9 +52,14 @@ __all__ = [
     "counts_change",
     "fold_of",
     "holm_levels",
+    "images_to_ask",
     "images_to_decide",
+    "images_to_exclude",
+    "images_to_show",
     "median_over_images",
     "net_change",
+    "numbers_that_decide",
     "quantity_change",
     "rate_difference",
+    "simultaneous",
 ]
