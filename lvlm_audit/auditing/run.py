@@ -67,6 +67,10 @@ class Judged:
         provenance: how it was made.
         notes: what of the input was left out, or used otherwise.
         seed: of the resampling.
+        gate: what fails.
+        fed: what the model is fed beside the probes.
+        comparison: with the baseline; None: there is none.
+        anchor: with the baseline's anchor; None: there is none.
     """
 
     findings: Sequence[Finding]
@@ -77,6 +81,51 @@ class Judged:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[Note] = ()
     seed: int = 0
+    gate: Gate = NO_GATE
+    fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    anchor: Comparison | None = None
+
+    @property
+    def asked(self) -> Sequence[AskedProbe]:
+        """Every probe in short."""
+        return asked_probes(self.evidence)
+
+    @property
+    def rounding(self) -> Rounding | None:
+        """How far rounding alone moves the last margin."""
+        return rounding_of(self.evidence)
+
+    def against(self, held: Held) -> Judged:
+        """The same, held against an earlier audit and its anchor.
+
+        Raises:
+            CannotJudge: the audits cannot be compared.
+        """
+        comparison = compare(self, held.baseline, seed=self.seed)
+        anchor = held.anchor and dataclasses.replace(
+            compare(self, held.anchor, seed=self.seed), anchor=True
+        )
+        judged = dataclasses.replace(self, comparison=comparison, anchor=anchor)
+        if impossible := judged.decision().impossible:
+            raise CannotJudge(impossible)
+        return judged
+
+    def decision(self, only: Collection[str] | None = None) -> Decision:
+        """What is red, and what is undecided.
+
+        Args:
+            only: names of the checks that count; None: all.
+        """
+        return decide(
+            selected(self.findings, self._names(only)),
+            [one for one in (self.comparison, self.anchor) if one is not None],
+            self.gate,
+            left_out=[f for f in self.findings if f.check not in self._names(only)],
+        )
+
+    def _names(self, only: Collection[str] | None) -> Collection[str]:
+        return [f.check for f in self.findings] if only is None else only
 
     def document(
         self,
@@ -113,7 +162,8 @@ def audit_model(
     settings: Settings,
     *,
     given: Given = NOTHING_GIVEN,
-    baseline: Audit | None = None,
+    gate: Gate = NO_GATE,
+    held: Held | None = None,
     on_progress: OnProgress | None = None,
 ) -> Judged:
     """Audit a model: find it, record what the suite needs (or reuse it), and judge.
@@ -122,10 +172,12 @@ def audit_model(
         suite: the declared family of checks.
         settings: model, probes and how to record.
         given: a model or probes that are in memory already.
-        baseline: an earlier audit, for the checks that are held against one.
+        gate: what fails.
+        held: what the model is held against.
         on_progress: called while recording.
 
     Raises:
+        CannotJudge: these probes, or these two audits, can decide nothing.
         LvlmAuditError: whatever stands in the way; the message says what to do.
     """
     checkpoint, is_demo = open_subject(settings, given)
@@ -133,6 +185,11 @@ def audit_model(
     if blind:
         settings = dataclasses.replace(settings, control="text-only")
     probes = choose_probes(settings, is_demo, given)
+    told = foretell(suite.checks, probes, gate)
+    if told.impossible:
+        raise CannotJudge(told.impossible)
+    for note in told.notes:
+        Step(on_progress, note.text)
     if settings.redecode and not any(map(labelled, probes)):
         raise ProbeError(
             f"{spelled('redecode')} compares labelled words, but no probe's 'labels' say what is true. Give "
@@ -147,6 +204,7 @@ def audit_model(
     )
     needs = with_paper_index(needs, suite.checks, settings.mode)
     gathered = gather(settings, needs, checkpoint, probes, keep=given.keep, on_progress=on_progress)
+    baseline = None if held is None else held.baseline
     read = {
         lens: dataclasses.replace(one, baseline=baseline) for lens, one in gathered.evidence.items()
     }
@@ -166,7 +224,7 @@ def audit_model(
         + (EXPECTATIONS[settings.control] if settings.control else ""),
         **gathered.subject,
     )
-    return Judged(
+    judged = Judged(
         findings=findings(suite, read, settings.lens, seed=settings.seed),
         evidence=evidence,
         subject=subject,
@@ -179,9 +237,12 @@ def audit_model(
             "probe_count": len(gathered.probes),
             **gathered.provenance,
         },
-        notes=gathered.notes,
+        notes=distinct((*told.notes, *gathered.notes)),
         seed=settings.seed,
+        gate=gate,
+        fed=gathered.fed,
     )
+    return judged if held is None else judged.against(held)
 
 
 def given_note(traces: Sequence[Trace]) -> str:
