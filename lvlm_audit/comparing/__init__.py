@@ -1,5 +1,6 @@
 """One audit against another, from documents only: what decides, what is fed differently, what merely moved."""
 
-from lvlm_audit.comparing.against import compare, earlier, with_comparison
+from lvlm_audit.comparing.against import compare, completed, earlier, with_comparison
+from lvlm_audit.comparing.sides import Compared
 
-__all__ = ["compare", "earlier", "with_comparison"]
+__all__ = ["Compared", "compare", "completed", "earlier", "with_comparison"]
