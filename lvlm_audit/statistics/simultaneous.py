@@ -67,9 +67,7 @@ def simultaneous(
     error = deviation / np.sqrt(np.maximum(count, 1))
     quantiles = dict.fromkeys(np.flatnonzero(varied).tolist(), 0.0)
     if quantiles:
-        level = _level(
-            away[:, varied], there[:, varied], error[varied], confidence, seed, resamples
-        )
+        level = _level(away[:, varied], confidence, seed, resamples)
         for column in quantiles:
             quantiles[column] = float(stdtrit(count[column] - 1, 1 - level / 2))
     found = []
