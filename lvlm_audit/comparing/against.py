@@ -116,4 +116,7 @@ def _notes(now: Compared, before: Compared, conditions: list[Named]) -> Iterator
     machine = [c.what for c in conditions if c.what.split(":")[0] in _MACHINE]
     if machine:
         yield f"The audits were made under other conditions ({', '.join(machine)})."
-    yield "Differences of what is not judged are shown with intervals that hold together: they change no verdict."
+    yield (
+        "Differences of what is not judged are shown, with intervals that hold together: they change no "
+        "verdict."
+    )

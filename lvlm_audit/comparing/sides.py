@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lvlm_audit.document import AskedProbe, Finding, Rounding, Subject
+from lvlm_audit.document import AskedProbe, Audit, Finding, Rounding, Subject
 
 
 class Compared(Protocol):
@@ -68,10 +68,12 @@ def paired(now: Sequence[AskedProbe], before: Sequence[AskedProbe]) -> list[Pair
 
 
 def images(side: Compared) -> set[str]:
-    """The images of an audit; of an old document those that some check counted."""
+    """The images of an audit; of an old document those that it shows or that some check counted."""
     if side.asked:
         return {probe.cluster for probe in side.asked}
-    return {image for finding in side.findings for image in finding.per_image}
+    shown = side.probes if isinstance(side, Audit) else ()
+    counted = {image for finding in side.findings for image in finding.per_image}
+    return counted | {probe.cluster for probe in shown}
 
 
 def probes_of(side: Compared, clusters: Sequence[str]) -> list[str]:
