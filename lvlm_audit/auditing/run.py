@@ -19,14 +19,26 @@ from lvlm_audit.auditing.subject import (
     probe_source,
     without_eyes,
 )
-from lvlm_audit.document import Audit, Expectation, Finding, Subject
-from lvlm_audit.errors import ProbeError, TraceError
+from lvlm_audit.auditing.foretold import foretell
+from lvlm_audit.auditing.held import Held
+from lvlm_audit.comparing import Decision, compare, completed, decide
+from lvlm_audit.document import (
+    AskedProbe,
+    Audit,
+    Comparison,
+    Expectation,
+    Finding,
+    GateReading,
+    Rounding,
+    Subject,
+)
+from lvlm_audit.errors import CannotJudge, ProbeError, TraceError
 from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.interventions.named import Skip
-from lvlm_audit.notes import Note
+from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
-from lvlm_audit.progress import OnProgress
+from lvlm_audit.progress import OnProgress, Step
 from lvlm_audit.recordings.answers import ANSWERS
 from lvlm_audit.recordings.common_step import COMMON_STEP
 from lvlm_audit.recordings.evidence import Evidence, Recorded
@@ -34,11 +46,15 @@ from lvlm_audit.recordings.feature_maps import FEATURE_MAPS, feature_maps
 from lvlm_audit.recordings.features import FEATURES
 from lvlm_audit.recordings.registry import KINDS
 from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.gate import Gate
 from lvlm_audit.settings.reading import DivergenceName, Mode, ScalingName, mode_name
 from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.trace import Trace
+
+
+NO_GATE = Gate()
 
 
 def demo_note() -> str:
@@ -69,8 +85,8 @@ class Judged:
         seed: of the resampling.
         gate: what fails.
         fed: what the model is fed beside the probes.
-        comparison: with the baseline; None: there is none.
-        anchor: with the baseline's anchor; None: there is none.
+        held: what it is held against; None: nothing.
+        compared: with the baseline, and with its anchor where there is one.
     """
 
     findings: Sequence[Finding]
@@ -83,8 +99,8 @@ class Judged:
     seed: int = 0
     gate: Gate = NO_GATE
     fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    comparison: Comparison | None = None
-    anchor: Comparison | None = None
+    held: Held | None = None
+    compared: Sequence[Comparison] = ()
 
     @property
     def asked(self) -> Sequence[AskedProbe]:
@@ -102,26 +118,27 @@ class Judged:
         Raises:
             CannotJudge: the audits cannot be compared.
         """
-        comparison = compare(self, held.baseline, seed=self.seed)
-        anchor = held.anchor and dataclasses.replace(
-            compare(self, held.anchor, seed=self.seed), anchor=True
-        )
-        judged = dataclasses.replace(self, comparison=comparison, anchor=anchor)
+        compared = [compare(self, held.baseline, seed=self.seed)]
+        if held.anchor is not None:
+            anchor = compare(self, held.anchor, seed=self.seed)
+            compared.append(dataclasses.replace(anchor, anchor=True))
+        judged = dataclasses.replace(self, held=held, compared=compared)
         if impossible := judged.decision().impossible:
             raise CannotJudge(impossible)
         return judged
 
-    def decision(self, only: Collection[str] | None = None) -> Decision:
-        """What is red, and what is undecided.
-
-        Args:
-            only: names of the checks that count; None: all.
-        """
+    def decision(
+        self,
+        only: Collection[str] | None = None,
+        expected: Mapping[str, tuple[Expectation, str]] = MappingProxyType({}),
+    ) -> Decision:
+        """What is red, and what is undecided; arguments as of `document`."""
+        names = self._names(only)
         return decide(
-            selected(self.findings, self._names(only)),
-            [one for one in (self.comparison, self.anchor) if one is not None],
+            selected(self.findings, names, expected),
+            self.compared,
             self.gate,
-            left_out=[f for f in self.findings if f.check not in self._names(only)],
+            left_out=[f for f in self.findings if f.check not in names],
         )
 
     def _names(self, only: Collection[str] | None) -> Collection[str]:
@@ -141,12 +158,10 @@ class Judged:
         Raises:
             TraceError: no eligible token in any answer.
         """
-        return conclude(
-            selected(
-                self.findings,
-                [f.check for f in self.findings] if only is None else only,
-                expected,
-            ),
+        decision = self.decision(only, expected)
+        names = self._names(only)
+        audit = conclude(
+            selected(self.findings, names, expected),
             self.evidence,
             subject=self.subject,
             others=self.others,
@@ -154,6 +169,29 @@ class Judged:
             provenance=self.provenance,
             notes=self.notes,
             seed=self.seed,
+            decision=decision,
+        )
+        audit = dataclasses.replace(
+            audit,
+            fed={name: dict(section) for name, section in self.fed.items()},
+            gate=GateReading(
+                fail_on=self.gate.failing,
+                inconclusive=self.gate.undecided,
+                red=decision.red,
+                undecided=decision.undecided,
+                left_out=decision.left_out,
+            ),
+        )
+        return audit if self.held is None else self._compared(audit, self.held)
+
+    def _compared(self, audit: Audit, held: Held) -> Audit:
+        documents = [held.baseline, *([] if held.anchor is None else [held.anchor])]
+        whole = [
+            completed(one, audit, document, seed=self.seed)
+            for one, document in zip(self.compared, documents, strict=True)
+        ]
+        return dataclasses.replace(
+            audit, comparison=whole[0], anchor=whole[1] if len(whole) > 1 else None
         )
 
 
@@ -343,4 +381,5 @@ def run(
         answers=_answers(traces),
     )
     found = findings(suite, {lens: evidence}, lens, seed=seed)
-    return Judged(found, evidence, subject, seed=seed).document()
+    judged = Judged(found, evidence, subject, seed=seed)
+    return (judged if baseline is None else judged.against(Held(baseline=baseline))).document()

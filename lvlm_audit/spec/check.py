@@ -277,7 +277,11 @@ class Check:
     def _tolerated(self) -> dict[str, Any]:
         given = {"max_drop": self.max_drop, "max_rise": self.max_rise}
         said: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
-        return {**said, "tolerance": self.tolerance} if said else {}
+        # JSON has no infinity. What lies at the end of the support is the worst that can be observed.
+        support = [end if math.isfinite(end) else None for end in self.support]
+        if self.holds_for.of in RATES:
+            support = [0.0, 1.0]
+        return {**said, "tolerance": self.tolerance, "support": support} if said else {}
 
     @builtins.property
     def reads_truth(self) -> bool:

@@ -1,0 +1,84 @@
+"""What two audits are compared by, and which of their probes and images belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lvlm_audit.document import AskedProbe, Audit, Finding, Rounding, Subject
+
+
+class Compared(Protocol):
+    """One of two audits: a document, or what will become one."""
+
+    @property
+    def subject(self) -> Subject:
+        """Whom was asked."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """Of the whole declared family."""
+
+    @property
+    def asked(self) -> Sequence[AskedProbe]:
+        """Every probe in short; empty in an old document."""
+
+    @property
+    def fed(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the model is fed beside the probes; empty in an old document."""
+
+    @property
+    def rounding(self) -> Rounding | None:
+        """How far rounding alone moves the last margin."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """How it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One probe, asked twice.
+
+    Attributes:
+        now: this audit's.
+        before: the baseline's.
+        tie: the answers differ first where rounding alone may have decided.
+    """
+
+    now: AskedProbe
+    before: AskedProbe
+    tie: bool = False
+
+    @property
+    def counted(self) -> AskedProbe:
+        """What counts as this audit's: where rounding decided, the answer counts as it was."""
+        return self.before if self.tie else self.now
+
+
+def paired(now: Sequence[AskedProbe], before: Sequence[AskedProbe]) -> list[Pair]:
+    """Probes that both audits asked about the same image, in this audit's order."""
+    then = {(probe.id, probe.cluster): probe for probe in before}
+    return [
+        Pair(probe, then[probe.id, probe.cluster])
+        for probe in now
+        if (probe.id, probe.cluster) in then
+    ]
+
+
+def images(side: Compared) -> set[str]:
+    """The images of an audit; of an old document those that it shows or that some check counted."""
+    if side.asked:
+        return {probe.cluster for probe in side.asked}
+    shown = side.probes if isinstance(side, Audit) else ()
+    counted = {image for finding in side.findings for image in finding.per_image}
+    return counted | {probe.cluster for probe in shown}
+
+
+def probes_of(side: Compared, clusters: Sequence[str]) -> list[str]:
+    """Ids of the probes about some images, in the order of the images."""
+    by_image: dict[str, list[str]] = {}
+    for probe in side.asked:
+        by_image.setdefault(probe.cluster, []).append(probe.id)
+    return [probe for cluster in clusters for probe in by_image.get(cluster, ())]
