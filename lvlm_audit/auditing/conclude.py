@@ -14,6 +14,7 @@ from lvlm_audit.errors import CheckError
 from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.answers import layer_summaries, probe_readings, stage_reading
+from lvlm_audit.readings.asked import asked_probes
 from lvlm_audit.readings.classes import compare_classes
 from lvlm_audit.readings.corrections import corrections_of
 from lvlm_audit.readings.decoder import compare_decoder
@@ -46,7 +47,7 @@ def findings(
     if not suite.checks:
         raise CheckError(f"suite {suite.name!r} has no check: nothing can be audited.")
     observations = [observe(c, evidence[c.lens or lens], seed=seed) for c in suite.checks]
-    return judge(observations, family=len(suite.checks))
+    return judge(observations, family=sum(check.bounded for check in suite.checks))
 
 
 def decides(finding: Finding) -> bool:
@@ -130,13 +131,15 @@ def conclude(
         # Labels are about the probes' own images; a control shows others.
         hallucination=(None if subject.control else hallucination_reading(evidence, seed=seed)),
         corrections=corrections_of(evidence, seed=seed) if evidence.of(REDECODED) else None,
+        asked=asked_probes(evidence),
         scores=[] if subject.control else score_readings(evidence, seed=seed),
         notes=list(distinct(notes)),
     )
 
 
 def _verdict(found: Sequence[Finding]) -> tuple[Verdict, str]:
-    errors = [f for f in found if f.severity is Severity.ERROR]
+    # What has no bound is described: it decides nothing by itself, whatever its severity.
+    errors = [f for f in found if f.severity is Severity.ERROR and f.bound.value is not None]
     # A gate must not turn green without having judged: warnings alone decide nothing.
     if all(f.verdict is Verdict.NOT_APPLICABLE for f in errors or found):
         kind = "deciding check" if errors else "check"
