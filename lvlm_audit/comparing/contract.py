@@ -90,8 +90,7 @@ def _asked(now: Compared, before: Compared) -> Iterator[tuple[str, str, str]]:
     one, other = now.subject, before.subject
     yield "lens", one.lens, other.lens
     if one.lens == other.lens:
-        contents = [_lens(side, one.lens) for side in (now, before)]
-        yield f"content of the {one.lens} lens", *contents
+        yield f"content of the {one.lens} lens", _lens(now, one.lens), _lens(before, one.lens)
     yield "divergence", one.divergence, other.divergence
     yield "control", one.control or "none", other.control or "none"
     yield "answers", one.answers, other.answers
