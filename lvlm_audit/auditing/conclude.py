@@ -15,6 +15,7 @@ from lvlm_audit.errors import CheckError
 from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.answers import layer_summaries, probe_readings, stage_reading
+from lvlm_audit.readings.asked import asked_probes
 from lvlm_audit.readings.classes import compare_classes
 from lvlm_audit.readings.corrections import corrections_of
 from lvlm_audit.readings.decoder import compare_decoder
@@ -47,7 +48,7 @@ def findings(
     if not suite.checks:
         raise CheckError(f"suite {suite.name!r} has no check: nothing can be audited.")
     observations = [observe(c, evidence[c.lens or lens], seed=seed) for c in suite.checks]
-    return judge(observations, family=len(suite.checks))
+    return judge(observations, family=sum(check.bounded for check in suite.checks))
 
 
 def conclude(
@@ -121,6 +122,7 @@ def conclude(
         # Labels are about the probes' own images; a control shows others.
         hallucination=(None if subject.control else hallucination_reading(evidence, seed=seed)),
         corrections=corrections_of(evidence, seed=seed) if evidence.of(REDECODED) else None,
+        asked=asked_probes(evidence),
         scores=[] if subject.control else score_readings(evidence, seed=seed),
         notes=list(distinct(notes)),
     )

@@ -83,9 +83,10 @@ def number(value: float) -> str:
     """As many places as tell something: "12", "2.9", "0.37", "0.004"."""
     if not math.isfinite(value):
         return str(value)
-    size = abs(value)
+    # Rounding must not make 0.9996 another number than 1.
+    size = round(abs(value), 3)
     places = 0 if size >= 100 else 1 if size >= 1 else 2 if size >= 0.095 else 3
     text = f"{value:.{places}f}"
     if float(text) == 0:
-        return "0" if value == 0 or size < 5e-7 else f"{value:.1g}"
+        return "0" if abs(value) < 5e-7 else f"{value:.1g}"
     return text

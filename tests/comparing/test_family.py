@@ -43,6 +43,7 @@ def only(now, before) -> Change:
 
 def test_the_names_are_those_of_the_metrics():
     assert hallucinated.name == METRIC
+    assert metrics.right_answer.name == right([]).declared["metric"]
     assert (
         surprisal([1.0]).declared["metric"]
         == "surprisal of the reference answer under its own image"
@@ -221,8 +222,10 @@ class TestValues:
         before = by_image([4.0] * 22 + [5.0] * 2)
         # 2.0 was seen on an image that the parent does not count, which is the worst all the same.
         now = {f"i{i:02d}": 4.0 for i in range(3, 22)} | {"z": 2.0}
+        probes = answers([True] * 24)
         change = only(
-            side([finding("lasts", now, **told)]), side([finding("lasts", before, **told)])
+            side([finding("lasts", now, **told)], probes),
+            side([finding("lasts", before, **told)], probes),
         )
         assert change.n == 24
         assert change.now == pytest.approx((19 * 4 + 5 * worst) / 24)
