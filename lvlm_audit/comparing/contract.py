@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lvlm_audit.comparing.declared import has_tolerance, measures, size_of
-from lvlm_audit.comparing.sides import Compared, images
+from lvlm_audit.comparing.sides import Compared, images, shared_images
 from lvlm_audit.document import Finding, Named, Severity, Verdict
 
 _NOT_CONDITIONS = frozenset(
@@ -54,7 +54,7 @@ def mismatch(now: Compared, before: Compared, needed: int) -> list[str]:
 
 def _probes(now: Compared, before: Compared, needed: int) -> Iterator[str]:
     here, there = images(now), images(before)
-    shared = len(here & there)
+    shared = len(shared_images(now, before))
     keys = [side.provenance.get("probes") for side in (now, before)]
     known = all(isinstance(key, str) for key in keys)
     asked = [[(p.id, p.cluster) for p in side.asked] for side in (now, before)]
@@ -90,8 +90,7 @@ def _asked(now: Compared, before: Compared) -> Iterator[tuple[str, str, str]]:
     one, other = now.subject, before.subject
     yield "lens", one.lens, other.lens
     if one.lens == other.lens:
-        contents = [_lens(side, one.lens) for side in (now, before)]
-        yield f"content of the {one.lens} lens", *contents
+        yield f"content of the {one.lens} lens", _lens(now, one.lens), _lens(before, one.lens)
     yield "divergence", one.divergence, other.divergence
     yield "control", one.control or "none", other.control or "none"
     yield "answers", one.answers, other.answers

@@ -10,7 +10,7 @@ from lvlm_audit.comparing.declared import has_tolerance, measures, tolerance_of
 from lvlm_audit.comparing.loss import Loss
 from lvlm_audit.comparing.right_answers import is_of_right_answers, right_answers
 from lvlm_audit.comparing.sentences import sentence, short
-from lvlm_audit.comparing.sides import Compared, Pair, images, probes_of
+from lvlm_audit.comparing.sides import Compared, Pair, probes_of, shared_images
 from lvlm_audit.comparing.values import paired_values
 from lvlm_audit.comparing.wrong_words import is_of_wrong_words, wrong_words
 from lvlm_audit.document import Change, Finding, Outcome, Severity
@@ -35,7 +35,7 @@ def changes(now: Compared, before: Compared, pairs: Sequence[Pair], *, seed: int
     """
     family = [finding for finding in now.findings if has_tolerance(finding)]
     deciding = [f for f in family if f.severity is Severity.ERROR]
-    shared = images(now) & images(before)
+    shared = shared_images(now, before)
     then = {finding.check: finding for finding in before.findings}
     found: dict[str, Loss | str] = {}
     for finding in family:

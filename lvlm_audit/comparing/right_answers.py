@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from lvlm_audit.comparing.sides import Pair
 from lvlm_audit.document import Finding
 from lvlm_audit.statistics import counts_change, net_change
 
+METRIC = "the whole answer is right"
 FEWEST_RIGHT = 10
 """Right whole answers of the baseline below which words are counted."""
 _MOST_NAMED = 5
@@ -21,7 +21,7 @@ _MOST_NAMED = 5
 
 def is_of_right_answers(finding: Finding) -> bool:
     """Whether a check asks how many whole answers are right."""
-    return of(finding) == "answers" and bool(re.search(r"\bright\b", metric_of(finding)))
+    return of(finding) == "answers" and metric_of(finding) == METRIC
 
 
 def right_answers(

@@ -76,6 +76,17 @@ def images(side: Compared) -> set[str]:
     return counted | {probe.cluster for probe in shown}
 
 
+def shared_images(now: Compared, before: Compared) -> set[str]:
+    """Images that both audits asked about.
+
+    Where both were asked the same probes, an image that an old document does not count any more was asked
+    all the same.
+    """
+    keys = [side.provenance.get("probes") for side in (now, before)]
+    one, other = images(now), images(before)
+    return one | other if isinstance(keys[0], str) and keys[0] == keys[1] else one & other
+
+
 def probes_of(side: Compared, clusters: Sequence[str]) -> list[str]:
     """Ids of the probes about some images, in the order of the images."""
     by_image: dict[str, list[str]] = {}
