@@ -70,7 +70,9 @@ def foretell(checks: Sequence[Check], probes: Sequence[Probe], gate: Gate) -> Fo
     enough = [name for name, least in needed.items() if least is not None and images >= least]
     if not enough:
         least = min((n for n in needed.values() if n is not None), default=None)
-        asked = f"ask at least {least} images" if least is not None else "no number of images would do"
+        asked = (
+            f"ask at least {least} images" if least is not None else "no number of images would do"
+        )
         return Foretold(
             tuple(notes),
             f"with {images} images not even a total loss could be shown: {asked}.",

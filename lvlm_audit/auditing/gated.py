@@ -51,6 +51,4 @@ def audit_gated(
             on_progress=renamed(on_progress, lambda what: f"baseline: {what}"),
         )
         held = Held(baseline=parent.document())
-    return audit_model(
-        suite, settings, given=given, gate=gate, held=held, on_progress=on_progress
-    )
+    return audit_model(suite, settings, given=given, gate=gate, held=held, on_progress=on_progress)

@@ -65,6 +65,8 @@ class Gathered:
     """Hub id or folder name of the checkpoint."""
     notes: tuple[Note, ...] = ()
     """What opening the checkpoint and reading the probes left out, or used otherwise than given."""
+    fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the model is fed beside the probes (`models.fed`)."""
     probes: Sequence[Probe] = ()
     """As they were asked: under a control, what was really shown."""
 
@@ -178,6 +180,7 @@ class _Session:
             },
             resolved=self.checkpoint.described(),
             notes=distinct((*keeper.notes, *notes)),
+            fed=facts.get("fed", {}),
             probes=self.shown.probes,
         )
 

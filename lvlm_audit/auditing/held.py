@@ -1,4 +1,4 @@
-"""What a model is held against: an earlier document with its anchor, or another model that is asked the same."""
+"""What a model is held against: an earlier document with its anchor, or another model, asked the same."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def stored(gate: Gate, here: Path) -> Held | None:
     if not path.is_file() and path.suffix != ".json":
         if gate.update_baseline:
             raise UsageError(
-                f"{spelled('update_baseline')} writes a document, and {spelled('baseline', gate.baseline)} is a "
-                f"model. Write the document of the model with {spelled('json')} first, and name that."
+                f"{spelled('update_baseline')} writes a document, and {spelled('baseline', gate.baseline)} "
+                f"is a model. Write the document of the model with {spelled('json')} first, and name that."
             )
         return None
     if gate.update_baseline:

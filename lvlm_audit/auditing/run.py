@@ -9,7 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 from lvlm_audit.auditing.conclude import conclude, findings, selected
+from lvlm_audit.auditing.foretold import foretell
 from lvlm_audit.auditing.gather import gather
+from lvlm_audit.auditing.held import Held
 from lvlm_audit.auditing.plan import plan, with_paper_index
 from lvlm_audit.auditing.subject import (
     NOTHING_GIVEN,
@@ -19,8 +21,6 @@ from lvlm_audit.auditing.subject import (
     probe_source,
     without_eyes,
 )
-from lvlm_audit.auditing.foretold import foretell
-from lvlm_audit.auditing.held import Held
 from lvlm_audit.comparing import Decision, compare, completed, decide
 from lvlm_audit.document import (
     AskedProbe,
@@ -39,6 +39,7 @@ from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.progress import OnProgress, Step
+from lvlm_audit.readings.asked import asked_probes
 from lvlm_audit.recordings.answers import ANSWERS
 from lvlm_audit.recordings.common_step import COMMON_STEP
 from lvlm_audit.recordings.evidence import Evidence, Recorded
@@ -52,7 +53,6 @@ from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.trace import Trace
-
 
 NO_GATE = Gate()
 
@@ -110,7 +110,7 @@ class Judged:
     @property
     def rounding(self) -> Rounding | None:
         """How far rounding alone moves the last margin."""
-        return rounding_of(self.evidence)
+        return None
 
     def against(self, held: Held) -> Judged:
         """The same, held against an earlier audit and its anchor.

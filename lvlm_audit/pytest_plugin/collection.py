@@ -92,9 +92,7 @@ class CheckItem(pytest.Item):
             raise CheckFailedError(finding, stands, decision.sentences.get(finding.check, ""))
         if finding.check in decision.undecided and session.gate().undecided == "fail":
             self.user_properties.append((UNDECIDED, "yes"))
-            raise CheckUndecidedError(
-                finding, stands, decision.sentences.get(finding.check, "")
-            )
+            raise CheckUndecidedError(finding, stands, decision.sentences.get(finding.check, ""))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> str:
         """What was found, without a traceback."""

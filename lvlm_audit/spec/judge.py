@@ -178,7 +178,7 @@ def _contexts(evidence: Evidence) -> dict[str, Context]:
 def _counted(check: Check, item: Item) -> npt.NDArray[np.bool_]:
     if check.metric.whole:
         # One value an answer: its first token stands for it.
-        return np.arange(len(item.token_classes)) == 0
+        return np.asarray(np.arange(len(item.token_classes)) == 0)
     if isinstance(item, PairedTrace) or check.tokens == "content":
         return item.content
     return item.eligible
