@@ -91,7 +91,9 @@ class NetChange:
         if simple <= 0 or self.n < 2:
             return max(1.0, whole)
         net = self.gains - self.losses - self.value * self.probes_each
-        seen = float((net**2).sum()) * self.n / (self.n - 1) / (self.probes * simple)
+        # Both variances without bias, so that images of one probe each have an effect of exactly 1.
+        unbiased = self.n / (self.n - 1) * (self.probes - 1) / self.probes
+        seen = float((net**2).sum()) * unbiased / (self.probes * simple)
         return max(1.0, (seen * (self.n - 1) + whole) / self.n)
 
     def spread(self, confidence: float) -> Spread:
