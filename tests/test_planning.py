@@ -90,9 +90,15 @@ def test_images_that_show_or_exclude(size: float, level: float) -> None:
         assert n is not None
         assert size**n <= level or n == 5
     n = images_to_exclude(points, level)
+    assert n is not None
+    assert net_change([True] * n, [True] * n, range(n)).p_excluded(points) <= level
+    fewer = round(0.95 * n) - 1
+    assert net_change([True] * fewer, [True] * fewer, range(fewer)).p_excluded(points) > level
+    n = images_to_exclude(drop, level)
+    assert n is not None
+    assert images_to_exclude(Tolerance.rise(size), level) == n
     assert (1 - size) ** n <= level
     assert n == 5 or (1 - size) ** (n - 1) > level
-    assert net_change([True] * n, [True] * n, range(n)).p_excluded(points) <= level
     assert quantity_change([3.0] * n, [3.0] * n, seed=0).p_excluded(drop) <= level
 
 
