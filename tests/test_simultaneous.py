@@ -70,7 +70,7 @@ def test_columns_that_say_little_have_no_interval() -> None:
 @pytest.mark.parametrize("n", [8, 24, 96])
 @pytest.mark.parametrize("kind", ["apart", "walk", "nearly the same", "heavy tails", "with gaps"])
 def test_all_intervals_together_hold_the_truth(kind: str, n: int) -> None:
-    k, audits = 20, 200
+    k, audits = 20, 100
     draw = np.random.default_rng([n, len(kind)])
     held = single = 0
     for seed in range(audits):
