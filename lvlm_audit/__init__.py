@@ -18,6 +18,7 @@ _HOMES = {
     "Stage": "lvlm_audit.document:Stage",
     "at_least": "lvlm_audit.spec.check:at_least",
     "at_most": "lvlm_audit.spec.check:at_most",
+    "described": "lvlm_audit.spec.check:described",
     # Step by step: a model, probes, answers, a verdict, a page.
     "load": "lvlm_audit.api.opening:load",
     "hook": "lvlm_audit.models.opening:hook",

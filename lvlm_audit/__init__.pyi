@@ -20,6 +20,7 @@ from lvlm_audit.report.html import write as render  # noqa: F401
 from lvlm_audit.spec.check import Check as Check
 from lvlm_audit.spec.check import at_least as at_least
 from lvlm_audit.spec.check import at_most as at_most
+from lvlm_audit.spec.check import described as described
 from lvlm_audit.spec.suite import suite as suite
 from lvlm_audit.stages import find_stages as find_stages
 from lvlm_audit.traces.recorder import record as record

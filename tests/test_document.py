@@ -30,7 +30,12 @@ def audit() -> Audit:
         answer_pairs=[pair([0.0] * 6 + [0.4] * 7, name=n) for n in names],
     )
     difference = Difference("answer_forms", 1.0, 0.5, 0.5, Interval(0.1, 0.9, 0.95, "x"), 6, "")
-    return dataclasses.replace(made, comparison=Comparison("m", "now", [difference], "note"))
+    return dataclasses.replace(
+        made,
+        comparison=Comparison(
+            baseline_model="m", baseline_created="now", differences=[difference], note="note"
+        ),
+    )
 
 
 class TestRoundTrip:

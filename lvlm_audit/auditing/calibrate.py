@@ -158,7 +158,7 @@ def calibrate(
         probes=probe_source(settings, given),
         method=method,
         rounds=count,
-        floors=[floor(c, noise[c.name]) for c in suite.checks],
+        floors=[floor(c, noise[c.name]) for c in suite.checks if c.bounded],
         note=note,
         provenance=_provenance(suite, settings, gathered),
         notes=list(distinct(note for one in gathered for note in one.notes)),
@@ -223,7 +223,7 @@ def floor(check: Check, noise: Noise) -> Floor:
     if noise.deviation is not None and noise.freedom > 0:
         t = float(stdtrit(noise.freedom, 0.5 + _CONFIDENCE / 2))
         size = t * math.sqrt(2) * noise.deviation
-    if noise.observed is not None:
+    if noise.observed is not None and bound.value is not None:
         margin = (noise.observed - bound.value) * (1 if bound.op == ">=" else -1)
     return Floor(
         check=check.name,

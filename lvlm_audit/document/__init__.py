@@ -9,10 +9,20 @@ another unit);  states and transitions
 are indices (state j of 0..L, transition i = state i -> i + 1, block i is 0-based).
 """
 
+from lvlm_audit.document.asked import AskedProbe, Rounding
 from lvlm_audit.document.audit import SCHEMA, SCHEMA_VERSION, Audit, Subject
 from lvlm_audit.document.calibration import Calibration, Floor
 from lvlm_audit.document.classes import ClassComparison, ClassMeasure, ClassValue
-from lvlm_audit.document.comparison import Comparison, Difference
+from lvlm_audit.document.comparison import (
+    Change,
+    ChangedAnswer,
+    ChangedAnswers,
+    Comparison,
+    Difference,
+    FedDifference,
+    Named,
+    Outcome,
+)
 from lvlm_audit.document.corrections import (
     CorrectionsReading,
     InterventionReading,
@@ -33,6 +43,7 @@ from lvlm_audit.document.findings import (
     Stage,
     Verdict,
 )
+from lvlm_audit.document.gate import GateReading
 from lvlm_audit.document.grounding import GroundingReading
 from lvlm_audit.document.hallucination import (
     HallucinationReading,
@@ -73,11 +84,15 @@ __all__ = [
     "SCHEMA",
     "SCHEMA_VERSION",
     "AnswerPair",
+    "AskedProbe",
     "Audit",
     "BlockSet",
     "Bound",
     "Calibration",
     "CandidateSet",
+    "Change",
+    "ChangedAnswer",
+    "ChangedAnswers",
     "ClassComparison",
     "ClassMeasure",
     "ClassValue",
@@ -90,8 +105,10 @@ __all__ = [
     "Expectation",
     "Export",
     "FeatureReading",
+    "FedDifference",
     "Finding",
     "Floor",
+    "GateReading",
     "GroundingReading",
     "HallucinationReading",
     "Interval",
@@ -103,15 +120,18 @@ __all__ = [
     "Level",
     "Loss",
     "Method",
+    "Named",
     "Node",
     "NominatedSet",
     "Nomination",
+    "Outcome",
     "Plane",
     "ProbeReading",
     "PruningPlan",
     "Quantity",
     "RedecodedAnswer",
     "Reversal",
+    "Rounding",
     "Savings",
     "ScoreReading",
     "ScoreRow",

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lvlm_audit.document.asked import AskedProbe, Rounding
 from lvlm_audit.document.classes import ClassComparison
 from lvlm_audit.document.comparison import Comparison
 from lvlm_audit.document.corrections import CorrectionsReading
 from lvlm_audit.document.decoder import DecoderComparison
 from lvlm_audit.document.features import FeatureReading
 from lvlm_audit.document.findings import Finding, Verdict
+from lvlm_audit.document.gate import GateReading
 from lvlm_audit.document.grounding import GroundingReading
 from lvlm_audit.document.hallucination import HallucinationReading
 from lvlm_audit.document.plain import build
@@ -108,6 +110,17 @@ class Audit(Saved):
     """Of yes/no answers, one for each rule by which they are judged; empty where none is expected."""
     notes: list[Note] = field(default_factory=list)
     """What of the user's input was left out, or used otherwise than it was given."""
+    asked: list[AskedProbe] = field(default_factory=list)
+    """Every probe in short, in the order in which they were asked."""
+    fed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the model is fed beside the probes, by value: "processor", "chat template", "tokenizer",
+    "special tokens", "generation"; each a flat object of settings."""
+    rounding: Rounding | None = None
+    """How far rounding alone moves the last margin; None: not measured."""
+    anchor: Comparison | None = None
+    """Against the first of a row of baselines, which updating never moves; None: there is none."""
+    gate: GateReading | None = None
+    """By what the run was judged; None: the document is older than the gate, or was never judged."""
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
 

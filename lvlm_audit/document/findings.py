@@ -14,6 +14,8 @@ class Verdict(StrEnum):
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     NOT_APPLICABLE = "not applicable"
+    DESCRIBED = "described"
+    """No bound is declared: observed, and not judged."""
 
 
 class Severity(StrEnum):
@@ -83,7 +85,8 @@ class Bound:
     """What the observed value is held against: `observed op value`, op one of ">=" and "<="."""
 
     op: str
-    value: float
+    value: float | None
+    """None of a description, which has no bound."""
     unit: str
     """"bits", "probability", "share of images", "share of tokens", "states", "share of depth" ..."""
 

@@ -12,6 +12,7 @@ _HOMES = {
     "image_divergence": "lvlm_audit.metrics.curves:image_divergence",
     "neighbour_divergence": "lvlm_audit.metrics.curves:neighbour_divergence",
     "nucleus_mass": "lvlm_audit.metrics.curves:nucleus_mass",
+    "reference_surprisal": "lvlm_audit.metrics.curves:reference_surprisal",
     "token_lead": "lvlm_audit.metrics.curves:token_lead",
     "token_probability": "lvlm_audit.metrics.curves:token_probability",
     "entropy": "lvlm_audit.metrics.distributions:entropy",

@@ -8,6 +8,7 @@ from lvlm_audit.metrics.curves import image_advantage as image_advantage
 from lvlm_audit.metrics.curves import image_divergence as image_divergence
 from lvlm_audit.metrics.curves import neighbour_divergence as neighbour_divergence
 from lvlm_audit.metrics.curves import nucleus_mass as nucleus_mass
+from lvlm_audit.metrics.curves import reference_surprisal as reference_surprisal
 from lvlm_audit.metrics.curves import token_lead as token_lead
 from lvlm_audit.metrics.curves import token_probability as token_probability
 from lvlm_audit.metrics.distributions import entropy as entropy

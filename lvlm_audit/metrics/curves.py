@@ -33,6 +33,8 @@ class Metric:
             was seen. Intervals are bounded by it.
         optional: the optional field of `Trace` that it reads; the planner has it recorded.
         truth: it reads the probes' labels, not the model.
+        logarithmic: it is a logarithm of a likelihood, so that a difference is a share of that likelihood.
+        whole: it speaks of the answer as a whole: one value, whichever tokens count.
         nothing: what it says of answers in which no token has a value; empty: a sentence for all.
         read_back: a token of an earlier audit's document -> its value; None: documents do not hold it.
 
@@ -49,6 +51,8 @@ class Metric:
     support: tuple[float, float] = (-math.inf, math.inf)
     optional: Literal["paper_index"] | None = None
     truth: bool = False
+    logarithmic: bool = False
+    whole: bool = False
     nothing: str = ""
     read_back: Callable[[TokenReading], float] | None = field(
         default=None, repr=False, compare=False
@@ -57,6 +61,11 @@ class Metric:
 
 def _emitted_minus_distractor(trace: Trace) -> Curve:
     return trace.probability - trace.distractor
+
+
+def _reference_surprisal(pair: PairedTrace) -> Curve:
+    own = pair.log2_probability[0].astype(np.float64)
+    return cast(Curve, -np.maximum(own, _SMALLEST)[:, None])
 
 
 def _image_advantage(pair: PairedTrace) -> Curve:
@@ -102,6 +111,14 @@ image_divergence = Metric(
 )
 grounding = Metric(
     "JSD between own image and no image", "bits", "no-image pairs", lambda p: p.divergence
+)
+reference_surprisal = Metric(
+    "surprisal of the reference answer under its own image",
+    "bits per token",
+    "reference pairs",
+    _reference_surprisal,
+    support=(0.0, math.inf),
+    logarithmic=True,
 )
 image_advantage = Metric(
     "log2 likelihood ratio of the reference answer, own image over another probe's",

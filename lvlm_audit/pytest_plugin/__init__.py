@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lvlm_audit.settings.declared import AUDIT, FILES, MODE, add_options
+from lvlm_audit.settings.declared import AUDIT, FILES, GATE, MODE, add_options
 from lvlm_audit.spec.files import is_check_file
 
 if TYPE_CHECKING:
     from lvlm_audit.pytest_plugin.collection import CheckFileCollector
 
 
-OPTIONS = {**AUDIT, "mode": MODE, **FILES}
+OPTIONS = {**AUDIT, "mode": MODE, **GATE, **FILES}
 """Every option, by the name of its setting."""
 
 

@@ -19,8 +19,9 @@ from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.pytest_plugin.reporting import DOCUMENT, report_failed
 from lvlm_audit.report.words import error_words
 from lvlm_audit.settings.audit import Settings, settings_of
-from lvlm_audit.settings.declared import AUDIT, FILES, Declared
+from lvlm_audit.settings.declared import AUDIT, FILES, GATE, Declared
 from lvlm_audit.settings.files import Files
+from lvlm_audit.settings.gate import Gate
 from lvlm_audit.settings.spelling import for_pytest, speaking
 from lvlm_audit.spec.suite import load_family
 from lvlm_audit.waiting import said_after
@@ -66,8 +67,16 @@ class AuditSession:
         """
         return settings_of(self._given(AUDIT), mode=self._option("mode"))
 
+    def gate(self) -> Gate:
+        """What the model is held against, and what fails.
+
+        Raises:
+            UsageError: an option that cannot be used.
+        """
+        return Gate(**self._given(GATE))
+
     def files(self) -> Files:
-        """What is written, and what is compared with.
+        """What is written.
 
         Raises:
             UsageError: two results in one file.
@@ -225,8 +234,8 @@ class AuditSession:
     def _load_baseline(self) -> Audit | None:
         from lvlm_audit.comparing import earlier
 
-        path = self.files().baseline
-        return None if path is None else earlier(path)
+        named = self.gate().baseline
+        return None if named is None else earlier(self.config.invocation_params.dir / named)
 
     def _option(self, name: str) -> Any:
         return self.config.getoption(f"--lvlm-{name.replace('_', '-')}")

@@ -19,7 +19,7 @@ MAX_ROWS = 1500
 MAX_LISTED = 60
 """Rows of the tables of nominated blocks and reversals, counterexamples and exclusions."""
 
-_SETTLED = {Verdict.NOT_APPLICABLE: 2, Verdict.PASS: 3}
+_SETTLED = {Verdict.NOT_APPLICABLE: 2, Verdict.PASS: 3, Verdict.DESCRIBED: 4}
 
 
 def urgency(finding: Finding) -> tuple[int, bool]:

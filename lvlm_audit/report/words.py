@@ -270,6 +270,7 @@ VERDICT_KEYS = {
     Verdict.FAIL: "fail",
     Verdict.INCONCLUSIVE: "open",
     Verdict.NOT_APPLICABLE: "na",
+    Verdict.DESCRIBED: "na",
 }
 """Short names for CSS classes and script; never built from a document's text."""
 
@@ -278,6 +279,7 @@ VERDICT_MARKS = {
     Verdict.FAIL: "✗",
     Verdict.INCONCLUSIVE: "?",
     Verdict.NOT_APPLICABLE: "–",
+    Verdict.DESCRIBED: "·",
 }
 
 

@@ -187,14 +187,43 @@ AUDIT: Mapping[str, Declared] = {
 FILES: Mapping[str, Declared] = {
     "report": Declared("path", "write the HTML report there", metavar="FILE.html"),
     "json": Declared("path", "write the audit document there", metavar="FILE.json"),
+}
+"""What a run writes."""
+
+GATE: Mapping[str, Declared] = {
     "baseline": Declared(
-        "path",
-        "earlier audit document: show each finding's paired difference, and judge the checks that are "
-        "declared against a baseline",
-        metavar="FILE.json",
+        "text",
+        "what the model is held against: an earlier audit's document, or a model (folder, hub id, alias), "
+        "which is asked the same probes",
+        metavar="FILE.json|MODEL",
+    ),
+    "fail_on": Declared(
+        "text",
+        "what fails the run: a loss against the baseline that is shown (regression), a check that does not "
+        "hold (absolute), either (both), or a loss that is not excluded (not-excluded); without this setting "
+        "regression where there is a baseline, else absolute",
+        choices=("regression", "absolute", "both", "not-excluded"),
+    ),
+    "inconclusive": Declared(
+        "text",
+        "undecided deciding checks: pass and are named (warn), end the run with exit code 6 (fail), or "
+        "more images are asked, in three looks (more); without this setting warn where there is a baseline, "
+        "else fail",
+        choices=("warn", "fail", "more"),
+    ),
+    "baseline_allow_mismatch": Declared(
+        "flag",
+        "compare although probes, lens, divergence, control, longest answer or seed differ from the baseline's",
+        default=False,
+    ),
+    "update_baseline": Declared(
+        "flag",
+        "when the run is green, write its document in the baseline's place; the first baseline is kept "
+        "beside it as an anchor that is judged too",
+        default=False,
     ),
 }
-"""What a run reads and writes beside them."""
+"""What the model is held against, and what turns the run red."""
 
 PRUNING: Mapping[str, Declared] = {
     "budget": Declared(

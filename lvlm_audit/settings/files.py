@@ -1,4 +1,4 @@
-"""The files that a run reads and writes beside model and probes."""
+"""The files that a run writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lvlm_audit.writing import same_place
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """Where results go, and the earlier audit that they are compared with.
+    """Where results go.
 
     Raises:
         UsageError: two results in one file.
@@ -22,7 +22,6 @@ class Files:
 
     report: Path | None = default(FILES, "report")
     json: Path | None = default(FILES, "json")
-    baseline: Path | None = default(FILES, "baseline")
 
     def __post_init__(self) -> None:
         checked(self, FILES)

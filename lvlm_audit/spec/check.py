@@ -17,7 +17,9 @@ from lvlm_audit.properties import Property
 from lvlm_audit.settings.reading import LensName
 from lvlm_audit.statistics import Side
 
-Unit = Literal["images", "tokens", "mean", "difference"]
+Unit = Literal["images", "tokens", "answers", "mean", "average", "difference"]
+RATES: frozenset[str] = frozenset({"images", "tokens", "answers", "difference"})
+"""Units of shares; the others are of quantities."""
 Tokens = Literal["eligible", "content"]
 Against = Literal["correct", "baseline"]
 
@@ -28,16 +30,18 @@ class Quorum:
 
     Attributes:
         side: ">=" or "<=".
-        value: the bound, in the unit of what is observed.
+        value: the bound, in the unit of what is observed; None of a description, which has none.
         of: how tokens become the observed value, always with images as the unit of resampling:
             "images": share of images in which at least half of the counted tokens hold;
             "tokens": share of all counted tokens that hold;
+            "answers": share of answers that hold, for properties of an answer as a whole;
             "mean": mean over images of the image's median token (for quantities);
+            "average": mean over images of the mean of the image's tokens (for quantities);
             "difference": share of tokens that hold, minus the same share of what it is held `against`.
     """
 
     side: Side
-    value: float
+    value: float | None
     of: Unit
 
 
@@ -61,6 +65,16 @@ def at_most(value: float, *, of: Unit) -> Quorum:
     return Quorum("<=", value, of)
 
 
+def described(of: Unit) -> Quorum:
+    """No bound: the observed value is described and not judged, unless it is held against a baseline.
+
+    Example:
+        >>> lvlm_audit.described(of="tokens").value is None
+        True
+    """
+    return Quorum(">=", None, of)
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One expectation. Its name is the name of the variable that holds it in its file.
@@ -78,6 +92,10 @@ class Check:
         allow_inconclusive: an undecided error-severity check lets the run pass all the same.
         against: of a difference, the other share: "correct" tokens, the first being of hallucinated ones, by
             the probes' labels; or the "baseline"'s tokens (`--lvlm-baseline`), on the images of both.
+        max_drop: against a baseline (`--lvlm-baseline`), how much less may be observed: points of a rate
+            (0.05 is 5 points), a share of the baseline's value of a quantity (0.2 is a fifth of it), and
+            bits of a metric that is a logarithm of a likelihood (0.32 is a fifth of the likelihood).
+        max_rise: the same of what must not become more.
         under: the skip set whose effect is looked at; for metrics of an effect, and only for them.
         name: set when the suite is loaded.
         source: file that declares it, set when the suite is loaded.
@@ -111,6 +129,8 @@ class Check:
     allow_inconclusive: bool = False
     against: Against | None = None
     under: Skip | None = None
+    max_drop: float | None = None
+    max_rise: float | None = None
     name: str = ""
     source: str = ""
 
@@ -120,18 +140,23 @@ class Check:
             raise CheckError(f"check {label!r}: statement and rationale must say something.")
         self._check_kinds(label)
         self._check_units(label)
-        if self.property.statement == (self.holds_for.of == "mean"):
+        if self.property.statement != (self.holds_for.of in RATES):
             kind = "a statement" if self.property.statement else "a quantity"
             wanted = "images or tokens" if self.property.statement else "mean"
             raise CheckError(
                 f"check {label!r}: {type(self.property).__name__} is {kind}, so holds_for must be a "
                 f"bound of {wanted}, not of {self.holds_for.of!r}."
             )
-        self._check_against(label)
-        least = -1 if self.against else 0
-        if self.property.statement and not least < self.holds_for.value < 1:
+        if self.metric.whole != (self.holds_for.of == "answers"):
             raise CheckError(
-                f"check {label!r}: a share of {self.holds_for.value} can never be decided by a "
+                f"check {label!r}: {self.metric.name!r} cannot be of {self.holds_for.of!r}: metrics of whole "
+                f'answers are of "answers", and only they.'
+            )
+        self._check_against(label)
+        least, bound = (-1 if self.against else 0), self.holds_for.value
+        if bound is not None and self.property.statement and not least < bound < 1:
+            raise CheckError(
+                f"check {label!r}: a share of {bound} can never be decided by a "
                 f"sample; choose a bound inside ({least}, 1)."
             )
         if (self.metric.needs == "effects") != isinstance(self.under, Skip):
@@ -144,6 +169,29 @@ class Check:
                 f"check {label!r}: {self.metric.name} is read off replays, where only content words "
                 f'are told apart; declare tokens="content".'
             )
+        self._check_tolerance(label)
+
+    def _check_tolerance(self, label: str) -> None:
+        given = {"max_drop": self.max_drop, "max_rise": self.max_rise}
+        said = {name: value for name, value in given.items() if value is not None}
+        if len(said) > 1:
+            raise CheckError(
+                f"check {label!r}: max_drop and max_rise are both given; a change for the worse has one "
+                f"direction."
+            )
+        if said and self.against is not None:
+            raise CheckError(
+                f"check {label!r}: a difference (against={self.against!r}) takes no {' or '.join(said)}."
+            )
+        everything = math.inf if self.max_rise is not None or self.tolerance == "absolute" else 1.0
+        for name, value in said.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise CheckError(f"check {label!r}: {name} must be a number, not {value!r}.")
+            if not 0 < value < everything:
+                raise CheckError(
+                    f"check {label!r}: {name}={value} tolerates nothing or everything; give points of a rate "
+                    f"(0.05), a share of the baseline's value (0.2), or bits of a likelihood (0.32)."
+                )
 
     def _check_kinds(self, label: str) -> None:
         """Python takes any value for a field; a severity that is mere text would decide nothing."""
@@ -172,8 +220,9 @@ class Check:
             if value not in known:
                 words = ", ".join(map(repr, known))
                 raise CheckError(f"check {label!r}: {name} says {value!r}; use one of {words}.")
-        if not math.isfinite(self.holds_for.value):
-            raise CheckError(f"check {label!r}: {self.holds_for.value} is no bound.")
+        bound = self.holds_for.value
+        if bound is not None and not math.isfinite(bound):
+            raise CheckError(f"check {label!r}: {bound} is no bound.")
 
     def _check_against(self, label: str) -> None:
         if (self.holds_for.of == "difference") != (self.against is not None):
@@ -207,16 +256,33 @@ class Check:
     @builtins.property
     def unit(self) -> str:
         """Unit of the observed value and of the bound."""
-        if self.holds_for.of == "mean":
+        if self.holds_for.of not in RATES:
             return self.property.unit or self.metric.unit
         if self.holds_for.of == "difference":
             return "difference of shares"
         return f"share of {self.holds_for.of}"
 
     @builtins.property
+    def bounded(self) -> bool:
+        """Whether it is judged by itself; otherwise it is described, or held against a baseline alone."""
+        return self.holds_for.value is not None
+
+    @builtins.property
+    def tolerance(self) -> Literal["points", "share", "absolute"]:
+        """What `max_drop` and `max_rise` are: points of a rate, a share of a quantity, or bits."""
+        if self.holds_for.of in RATES:
+            return "points"
+        return "absolute" if self.metric.logarithmic else "share"
+
+    def _tolerated(self) -> dict[str, Any]:
+        given = {"max_drop": self.max_drop, "max_rise": self.max_rise}
+        said: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
+        return {**said, "tolerance": self.tolerance} if said else {}
+
+    @builtins.property
     def reads_truth(self) -> bool:
-        """Whether labels of the probes decide what it sees."""
-        return self.metric.truth or self.against == "correct"
+        """Whether a bound is held against words whose truth labels know; much is recorded for their sake."""
+        return (self.metric.truth and self.bounded) or self.against == "correct"
 
     @builtins.property
     def support(self) -> tuple[float, float]:
@@ -237,5 +303,6 @@ class Check:
             "lens": self.lens,
             "allow_inconclusive": self.allow_inconclusive,
             **({} if self.against is None else {"against": self.against}),
+            **self._tolerated(),
             **({} if self.under is None else {"under": self.under.label}),
         }

@@ -16,7 +16,7 @@ from lvlm_audit.document import Bound, Eligibility, Finding, Interval, Verdict
 from lvlm_audit.metrics.nodes import SETTLE, sustained_from
 from lvlm_audit.properties import Context
 from lvlm_audit.recordings.evidence import Evidence
-from lvlm_audit.spec.check import Check
+from lvlm_audit.spec.check import RATES, Check
 from lvlm_audit.spec.groups import OUTSIDE, groups_of
 from lvlm_audit.statistics import (
     MIN_IMAGES,
@@ -99,6 +99,8 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
             counted += int((applicable & second).sum())
             applicable &= first
         seen = observed[applicable]
+        if check.metric.whole:
+            seen = seen[:1]
         counted += len(seen)
         if len(seen):
             values.setdefault(item.asked.cluster, []).extend(float(v) for v in seen)
@@ -133,14 +135,16 @@ def judge(observations: Sequence[Observation], *, family: int | None = None) -> 
 
     Args:
         observations: of all declared checks.
-        family: number of declared checks; at least len(observations), which is the default.
+        family: number of declared checks with a bound; at least those of the observations, which is the
+            default. Descriptions belong to no family.
     """
-    size = family if family is not None else len(observations)
-    tested = [o for o in observations if o.estimate is not None]
-    evidence = []
-    for o in tested:
-        assert o.estimate is not None
+    size = family if family is not None else sum(o.check.bounded for o in observations)
+    tested, evidence = [], []
+    for o in observations:
         side, bound = o.check.holds_for.side, o.check.holds_for.value
+        if o.estimate is None or bound is None:
+            continue
+        tested.append(o)
         evidence.append(
             (o.estimate.p_value(side, bound), o.estimate.p_value(_OPPOSITE[side], bound))
         )
@@ -174,6 +178,8 @@ def _contexts(evidence: Evidence) -> dict[str, Context]:
 
 
 def _counted(check: Check, item: Item) -> npt.NDArray[np.bool_]:
+    if check.metric.whole:
+        return np.ones(len(item.token_classes), dtype=bool)
     if isinstance(item, PairedTrace) or check.tokens == "content":
         return item.content
     return item.eligible
@@ -198,18 +204,21 @@ def _estimate(
     if check.holds_for.of == "images":
         per_image = {i: float(np.mean(values[i]) >= 0.5) for i in images}
         return ShareOfImages(int(sum(per_image.values())), len(images)), per_image
-    if check.holds_for.of == "tokens":
+    if check.holds_for.of in ("tokens", "answers"):
         sums = [float(np.sum(values[i])) for i in images]
         weights = [float(len(values[i])) for i in images]
         shares = {i: s / w for i, s, w in zip(images, sums, weights, strict=True)}
         return cluster_mean(sums, weights, support=(0.0, 1.0), seed=seed, is_share=True), shares
-    per_image = {i: float(np.median(values[i])) for i in images}
+    of_image = np.mean if check.holds_for.of == "average" else np.median
+    per_image = {i: float(of_image(values[i])) for i in images}
     means = [per_image[i] for i in images]
     return cluster_mean(means, support=check.support, seed=seed), per_image
 
 
 def _speaks_against(check: Check, value: float) -> bool:
     quorum = check.holds_for
+    if quorum.value is None:
+        return False
     if quorum.of == "images":
         # As `_estimate` has it: half of an image's tokens make the image hold.
         return (value >= 0.5) == (quorum.side == "<=")
@@ -235,27 +244,24 @@ def _finding(
     check, estimate = observation.check, observation.estimate
     bound = Bound(check.holds_for.side, check.holds_for.value, check.unit)
     interval = needed = None
-    if estimate is None or decided is None:
+    if estimate is None:
         verdict = Verdict.NOT_APPLICABLE
         message = f"Not applicable: {observation.reason}."
+    elif decided is None or bound.value is None:
+        verdict = Verdict.DESCRIBED
+        interval = _interval(estimate, 1 - 2 * ALPHA, adjusted=False)
+        message = f"{_seen(check, estimate)}. No bound is declared: it is described."
     else:
         passes, fails, level = decided
         confidence = 1 - 2 * level
-        spread = estimate.spread(confidence)
-        interval = Interval(
-            max(spread.low, -1e300),
-            min(spread.high, 1e300),
-            confidence,
-            spread.method,
-            adjusted=family > 1,
-        )
+        interval = _interval(estimate, confidence, adjusted=family > 1)
         if passes <= level:
             verdict = Verdict.PASS
         elif fails <= level:
             verdict = Verdict.FAIL
         else:
             verdict = Verdict.INCONCLUSIVE
-            if spread.method != "full range" or estimate.n < MIN_IMAGES:
+            if interval.method != "full range" or estimate.n < MIN_IMAGES:
                 needed = images_to_decide(estimate, bound.value, confidence)
         message = _message(check, estimate, verdict, needed)
     return Finding(
@@ -279,25 +285,35 @@ def _finding(
     )
 
 
-def _message(check: Check, estimate: Estimate, verdict: Verdict, needed: int | None) -> str:
-    word = "at least" if check.holds_for.side == ">=" else "at most"
+def _interval(estimate: Estimate, confidence: float, *, adjusted: bool) -> Interval:
+    spread = estimate.spread(confidence)
+    low, high = max(spread.low, -1e300), min(spread.high, 1e300)
+    return Interval(low, high, confidence, spread.method, adjusted=adjusted)
+
+
+def _seen(check: Check, estimate: Estimate) -> str:
     if isinstance(estimate, ShareOfImages):
-        seen = f"It holds for {estimate.held} of {estimate.n} images ({estimate.value:.0%})"
-    elif isinstance(estimate, RateDifference):
+        return f"It holds for {estimate.held} of {estimate.n} images ({estimate.value:.0%})"
+    if isinstance(estimate, RateDifference):
         one, other = estimate.rates
         names = {
             "correct": ("hallucinated words", "correct ones"),
             "baseline": ("tokens", "the baseline's"),
         }
         first, second = names[str(check.against)]
-        seen = (
+        return (
             f"It holds for {one:.0%} of the {first} and {other:.0%} of {second}, a difference of "
             f"{100 * estimate.value:+.0f} points"
         )
-    elif check.holds_for.of == "tokens":
-        seen = f"{estimate.value:.0%} of the counted tokens of {estimate.n} images"
-    else:
-        seen = f"{estimate.value:.3g} {check.unit}, mean over {estimate.n} images"
+    if check.holds_for.of in RATES:
+        what = "answers" if check.metric.whole else "counted tokens"
+        return f"{estimate.value:.0%} of the {what} of {estimate.n} images"
+    return f"{estimate.value:.3g} {check.unit}, mean over {estimate.n} images"
+
+
+def _message(check: Check, estimate: Estimate, verdict: Verdict, needed: int | None) -> str:
+    seen = _seen(check, estimate)
+    word = "at least" if check.holds_for.side == ">=" else "at most"
     wanted = f"{word} {check.holds_for.value:g} ({check.unit}) is required"
     tail = {
         Verdict.PASS: "the whole interval clears the bound",

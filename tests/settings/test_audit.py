@@ -12,8 +12,9 @@ import pytest
 from lvlm_audit.cli import main
 from lvlm_audit.errors import UsageError
 from lvlm_audit.settings.audit import Answers, Control, Settings, settings_of
-from lvlm_audit.settings.declared import AUDIT, FILES, MODE, PRUNING, add_options
+from lvlm_audit.settings.declared import AUDIT, FILES, GATE, MODE, PRUNING, add_options
 from lvlm_audit.settings.files import Files
+from lvlm_audit.settings.gate import Gate
 from lvlm_audit.settings.pruning import Measure, Wanted
 from lvlm_audit.settings.reading import DivergenceName, ScalingName
 from lvlm_audit.settings.spelling import for_command, for_pytest, in_python, speaking, spelled
@@ -151,7 +152,7 @@ def test_the_types_have_the_declared_choices(known, name, kind):
 
 
 def test_each_declaration_has_its_typed_field():
-    for known, view in ((AUDIT, Settings), (FILES, Files), (PRUNING, Wanted)):
+    for known, view in ((AUDIT, Settings), (FILES, Files), (GATE, Gate), (PRUNING, Wanted)):
         assert [f.name for f in dataclasses.fields(view)] == list(known)
     assert MODE.choices == ("paper",)
 

@@ -21,7 +21,7 @@ class Whisker:
     dot: float | None
     low: float | None
     high: float | None
-    bound: float
+    bound: float | None
     holds_from: float
     holds_to: float
     start: float
@@ -29,6 +29,9 @@ class Whisker:
     ticks: list[Tick]
     images: list[float]
     """One mark per image, where they tell more than two groups apart."""
+
+
+SHADED = frozenset({">=", "<="})
 
 
 def _domain(values: Sequence[float], unit: str) -> tuple[float, float]:
@@ -45,7 +48,7 @@ def _domain(values: Sequence[float], unit: str) -> tuple[float, float]:
 def whisker(
     observed: float | None,
     interval: Interval | None,
-    bound: float,
+    bound: float | None,
     op: str,
     unit: str,
     per_image: Iterable[float] = (),
@@ -58,7 +61,7 @@ def whisker(
     Args:
         observed: the value; None draws no dot.
         interval: its interval; None draws no whisker.
-        bound: where the line stands.
+        bound: where the line stands; None: there is none, and nothing is shaded.
         op: ">=" or "<=": which side is shaded; anything else shades nothing.
         unit: decides the axis: shares and probabilities fill 0..1.
         per_image: values of single images, drawn as ticks.
@@ -68,11 +71,12 @@ def whisker(
     observed = finite(observed)
     ends = [interval.low, interval.high] if interval else []
     known = [v for v in [observed, *ends] if v is not None and math.isfinite(v)]
-    low, high = _domain([*known, bound], unit)
-    if symmetric:
+    low, high = _domain(known if bound is None else [*known, bound], unit)
+    if symmetric and bound is not None:
         high = nice_top(1.1 * max((abs(v - bound) for v in known), default=1.0)) + bound
         low = 2 * bound - high
     x = Scale(low, high, 14, width - 14)
+    line = None if bound is None else x(bound)
     marks = sorted({x(v) for v in map(finite, per_image) if v is not None})
     return Whisker(
         width=width,
@@ -81,9 +85,9 @@ def whisker(
         dot=None if observed is None else x(observed),
         low=x(ends[0]) if ends else None,
         high=x(ends[1]) if ends else None,
-        bound=x(bound),
-        holds_from=x(bound) if op == ">=" else x.start,
-        holds_to=x(bound) if op == "<=" else x.end if op == ">=" else x.start,
+        bound=line,
+        holds_from=x.start if line is None or op != ">=" else line,
+        holds_to=x.start if line is None or op not in SHADED else line if op == "<=" else x.end,
         start=x.start,
         end=x.end,
         ticks=value_ticks(x, unit),

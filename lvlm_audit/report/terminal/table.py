@@ -16,6 +16,7 @@ STYLES = {
     Verdict.FAIL: "bold red",
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.NOT_APPLICABLE: "dim",
+    Verdict.DESCRIBED: "dim",
 }
 _STAGES = {
     Stage.RAPID_EVOLUTION: "rapid",

@@ -1,4 +1,4 @@
-"""One audit against another: paired by image, from documents only."""
+"""What changed between two audits, paired by image."""
 
 from __future__ import annotations
 
