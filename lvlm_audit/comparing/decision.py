@@ -198,21 +198,14 @@ def _impossible(
             )
     if not against or gate.failing == "absolute" or red:
         return ""
-    changes = [c for f in findings if f.severity is Severity.ERROR for c in _changes(f, against)]
-    if gate.failing == "both" and any(
-        f.severity is Severity.ERROR and f.bound.value is not None for f in findings
-    ):
-        return ""
-    if not any(f.severity is Severity.ERROR for f in findings):
-        # Chosen so: only checks that never decide were run.
-        return ""
+    changes = [c for one in against for c in one.changes if c.severity is Severity.ERROR]
     if all(change.outcome is Outcome.NOT_COMPARED for change in changes):
         whys = "; ".join(dict.fromkeys(change.sentence for change in changes))
+        if whys:
+            return f"no deciding check could be held against the baseline: {whys}."
         return (
-            f"no deciding check could be held against the baseline: {whys}."
-            if whys
-            else "no deciding check declares a loss that it tolerates against a baseline (max_drop, "
-            f"max_rise). Declare one, or judge by the bounds: {spelled('fail_on', 'absolute')}."
+            f"no deciding check declares a loss that it tolerates against a baseline (max_drop, max_rise). "
+            f"Declare one, or judge by the bounds: {spelled('fail_on', 'absolute')}."
         )
     return ""
 
@@ -233,9 +226,14 @@ def _held(
     told = _told(against)
     besides = "".join(f"; {text}" for text in _beside_losses(findings, against, gate))
     if red:
-        return Verdict.FAIL, f"{len(red)} of {family} failed ({', '.join(red)}): {told}{besides}."
+        return (
+            Verdict.FAIL,
+            f"{len(red)} of {family} did not pass ({', '.join(red)}): {told}{besides}.",
+        )
     if not judged:
         return Verdict.PASS, f"No deciding check was run: {told}{besides}."
+    if not any(_is_judged(f, against, gate) for f in judged):
+        return Verdict.FAIL, f"Nothing could be judged: {told}{besides}."
     if undecided and _must_be_decided(gate):
         return Verdict.FAIL, (
             f"None of {family} failed, but {len(undecided)} stayed undecided: {', '.join(undecided)}. More "
@@ -246,6 +244,15 @@ def _held(
             f"; {len(undecided)} of {family} stayed undecided: {', '.join(undecided)}{besides}"
         )
     return Verdict.PASS, f"No loss beyond what is tolerated is shown: {told}{besides}."
+
+
+def _is_judged(finding: Finding, against: Sequence[Comparison], gate: Gate) -> bool:
+    """Whether a deciding check says anything; one that was expected to fail said what became of it."""
+    if finding.expectation is not None:
+        return True
+    if gate.failing in ("absolute", "both") and finding.verdict is not Verdict.NOT_APPLICABLE:
+        return finding.bound.value is not None
+    return any(c.outcome is not Outcome.NOT_COMPARED for c in _changes(finding, against))
 
 
 def _told(against: Sequence[Comparison]) -> str:
@@ -274,15 +281,21 @@ def _beside_losses(
     ]
     if not_compared:
         yield f"not compared: {', '.join(not_compared)}"
-    if gate.failing in ("regression", "not-excluded"):
-        below = [
-            f.check for f in findings if f.severity is Severity.ERROR and _open(f, Verdict.FAIL)
-        ]
-        if below:
-            yield (
-                f"beyond {'its' if len(below) == 1 else 'their'} own bound, which decides nothing here: "
-                + (", ".join(below))
-            )
+    below = [f.check for f in findings if f.severity is Severity.ERROR and _open(f, Verdict.FAIL)]
+    if below:
+        nothing = "" if gate.failing == "both" else ", which decides nothing here"
+        yield f"beyond {'its' if len(below) == 1 else 'their'} own bound{nothing}: {', '.join(below)}"
+    run = {finding.check for finding in findings}
+    warned = [
+        change.short
+        for one in against
+        for change in one.changes
+        if change.check in run
+        and change.severity is Severity.WARN
+        and change.outcome is Outcome.SHOWN
+    ]
+    if warned:
+        yield f"warned: {', '.join(warned)}"
     yield from _expected(findings)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lvlm_audit.document import AskedProbe, Audit, Finding, Rounding, Subject
+from lvlm_audit.document import AskedProbe, Audit, Finding, ProbeReading, Rounding, Subject
 
 
 class Compared(Protocol):
@@ -35,6 +35,34 @@ class Compared(Protocol):
     @property
     def provenance(self) -> Mapping[str, Any]:
         """How it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One of two audits, each part of it read once: what will become a document works its parts out anew."""
+
+    subject: Subject
+    findings: Sequence[Finding]
+    asked: Sequence[AskedProbe]
+    fed: Mapping[str, Mapping[str, Any]]
+    rounding: Rounding | None
+    provenance: Mapping[str, Any]
+    probes: Sequence[ProbeReading] | None
+    """Token by token; None where there is no document yet."""
+
+    @classmethod
+    def of(cls, side: Compared) -> Seen:
+        """All that is compared of an audit."""
+        seed = getattr(side, "seed", None)
+        return cls(
+            subject=side.subject,
+            findings=side.findings,
+            asked=side.asked,
+            fed=side.fed,
+            rounding=side.rounding,
+            provenance=side.provenance if seed is None else {"seed": seed, **side.provenance},
+            probes=side.probes if isinstance(side, Audit) else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +95,15 @@ def paired(now: Sequence[AskedProbe], before: Sequence[AskedProbe]) -> list[Pair
     ]
 
 
-def images(side: Compared) -> set[str]:
+def images(side: Seen) -> set[str]:
     """The images of an audit; of an old document those that it shows or that some check counted."""
     if side.asked:
         return {probe.cluster for probe in side.asked}
-    shown = side.probes if isinstance(side, Audit) else ()
     counted = {image for finding in side.findings for image in finding.per_image}
-    return counted | {probe.cluster for probe in shown}
+    return counted | {probe.cluster for probe in side.probes or ()}
 
 
-def shared_images(now: Compared, before: Compared) -> set[str]:
+def shared_images(now: Seen, before: Seen) -> set[str]:
     """Images that both audits asked about.
 
     Where both were asked the same probes, an image that an old document does not count any more was asked
@@ -87,7 +114,7 @@ def shared_images(now: Compared, before: Compared) -> set[str]:
     return one | other if isinstance(keys[0], str) and keys[0] == keys[1] else one & other
 
 
-def probes_of(side: Compared, clusters: Sequence[str]) -> list[str]:
+def probes_of(side: Seen, clusters: Sequence[str]) -> list[str]:
     """Ids of the probes about some images, in the order of the images."""
     by_image: dict[str, list[str]] = {}
     for probe in side.asked:
