@@ -77,7 +77,8 @@ def _by_image(probes: Sequence[ProbeReading], read: _Read) -> dict[str, npt.NDAr
     found: dict[str, list[Sequence[float]]] = {}
     for probe in probes:
         for token in probe.tokens:
-            if token.eligible and (curve := read(token)):
+            curve = read(token) if token.eligible else None
+            if curve:
                 found.setdefault(probe.cluster, []).append(curve)
     return {
         image: np.mean(curves, axis=0)

@@ -85,6 +85,11 @@ class Pair:
         return self.before if self.tie else self.now
 
 
+def part(number: int, of: int) -> int:
+    """How many of so many; a file may hold any number."""
+    return max(0, min(number, of))
+
+
 def paired(now: Sequence[AskedProbe], before: Sequence[AskedProbe]) -> list[Pair]:
     """Probes that both audits asked about the same image, in this audit's order."""
     then = {(probe.id, probe.cluster): probe for probe in before}

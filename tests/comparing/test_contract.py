@@ -152,18 +152,3 @@ class TestOldDocuments:
         found = compare(old, old)
         assert (found.changes, found.fed, found.mismatch) == ([], [], [])
         assert {one.difference for one in found.differences} <= {0.0, None}
-
-
-def test_hostile_text_is_data_and_the_document_survives_a_round_trip():
-    evil = "\x1b[31m</script>\u202e" + "x" * 5000
-    probes = [asked(i, id=f"{evil}{i}", cluster=f"{evil}{i}", answer=evil) for i in range(24)]
-    other = [dataclasses.replace(p, answer="\ud800", tokens=[1]) for p in probes]
-    fed = {evil: {evil: evil}, "processor": {"image_mean": [evil]}}
-    then = side([right(probes)], probes, fed=fed)
-    now = side([right(other)], other, fed={evil: {evil: "b"}, "processor": {}})
-    found = compare(now, with_facts(then, **{evil: evil, "max_new_tokens": evil}))
-    assert found.answers.changed == 24
-    assert len(found.fed) == 2
-    assert all(len(one.there) < 200 for one in found.fed)
-    whole = dataclasses.replace(now, comparison=found)
-    assert Audit.from_json(whole.to_json()).comparison == found

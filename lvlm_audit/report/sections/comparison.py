@@ -33,7 +33,7 @@ def section(audit: Audit) -> Comparison | None:
         return None
     units = {finding.check: finding.bound.unit for finding in audit.findings}
     return Comparison(
-        [_view(one, units.get(one.check, "")) for one in audit.comparison.differences]
+        [_view(one, one.unit or units.get(one.check, "")) for one in audit.comparison.differences]
     )
 
 

@@ -212,7 +212,7 @@ def _against(found: Comparison, units: Mapping[str, str], say: Speaker) -> None:
     paired = [one for one in found.differences if one.interval is not None]
     clear = [one for one in paired if not _around_zero(one)]
     for one in clear:
-        unit, ends = units.get(one.check, ""), one.interval
+        unit, ends = one.unit or units.get(one.check, ""), one.interval
         assert ends is not None
         # One unit for the whole: "-47.9 points [-64.8, -31]".
         low, high = (change(e, unit).removesuffix(" points") for e in (ends.low, ends.high))
