@@ -44,6 +44,7 @@ from lvlm_audit.document.findings import (
     Stage,
     Verdict,
 )
+from lvlm_audit.document.gate import GateReading
 from lvlm_audit.document.grounding import GroundingReading
 from lvlm_audit.document.hallucination import (
     HallucinationReading,
@@ -108,6 +109,7 @@ __all__ = [
     "FedDifference",
     "Finding",
     "Floor",
+    "GateReading",
     "GroundingReading",
     "HallucinationReading",
     "Interval",
