@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lvlm_audit.document import Audit, ProbeReading, TokenReading
+from lvlm_audit.report.by_kind import KindRow, by_kind
 from lvlm_audit.report.drawing.heat_map import HeatMap, heat_map
 from lvlm_audit.report.drawing.shown import Shown, shown
 from lvlm_audit.report.drawing.spark import Spark, spark
@@ -83,6 +84,8 @@ class Probes:
     full: list[ProbeView]
     rows: list[ProbeRow]
     left_out: int
+    kinds: list[KindRow]
+    """Results by kind of question; empty where no probe has a kind."""
 
 
 def section(audit: Audit, chosen: Selection) -> Probes:
@@ -97,6 +100,7 @@ def section(audit: Audit, chosen: Selection) -> Probes:
         ],
         rows=[_row(probe, place) for place, probe in enumerate(chosen.rows, len(chosen.full) + 1)],
         left_out=chosen.left_out,
+        kinds=by_kind(audit.asked),
     )
 
 
