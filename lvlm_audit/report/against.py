@@ -43,7 +43,7 @@ def overall(comparison: Comparison) -> tuple[Outcome, str]:
 def answers_words(answers: ChangedAnswers) -> str:
     """ "13 of 24 answers changed (2 ties not counted)"."""
     ties = f" ({counted(answers.ties, 'tie')} not counted)" if answers.ties else ""
-    return f"{answers.changed or 'none'} of {counted(answers.compared, 'answer')} changed{ties}"
+    return f"{answers.changed} of {counted(answers.compared, 'answer')} changed{ties}"
 
 
 def figures_of(comparison: Comparison) -> Iterator[str]:

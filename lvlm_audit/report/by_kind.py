@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lvlm_audit.document import AskedProbe, Interval
 
 MAX_KINDS = 30
+"""Rows that are shown."""
 CONFIDENCE = 0.95
 
 
@@ -36,7 +37,7 @@ def by_kind(asked: Sequence[AskedProbe]) -> list[KindRow]:
     if not any(one.kind for one in asked):
         return []
     kinds = dict.fromkeys(one.kind for one in asked)
-    return [_row(kind, [one for one in asked if one.kind == kind]) for kind in kinds][:MAX_KINDS]
+    return [_row(kind, [one for one in asked if one.kind == kind]) for kind in kinds]
 
 
 def _row(kind: str, asked: Sequence[AskedProbe]) -> KindRow:

@@ -24,6 +24,7 @@ from lvlm_audit.report.verdicts import Said, of_outcome
 
 MAX_EXAMPLES = 5
 MAX_ROWS = 60
+MAX_CHARTS = 12
 _RIGHT = {True: "right", False: "wrong", None: "not judged"}
 
 
@@ -124,7 +125,7 @@ def view(audit: Audit, comparison: Comparison, anchors: Mapping[str, str]) -> Ag
             _difference(one, one.unit or units.get(one.check, ""))
             for one in comparison.differences[:MAX_ROWS]
         ],
-        charts=[moved_chart(one) for one in comparison.curves],
+        charts=[moved_chart(one) for one in comparison.curves[:MAX_CHARTS]],
     )
 
 

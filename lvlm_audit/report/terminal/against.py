@@ -33,7 +33,7 @@ def first(audit: Audit, say: Speaker) -> None:
         anchor = "" if one is audit.comparison else "anchor "
         say.row(
             "against",
-            f"{anchor}{one_line(one.baseline_model, 80)}: {told or 'nothing is compared'}",
+            f"{anchor}{one_line(one.baseline_model, 80)}: {told or 'no deciding check is held against it'}",
         )
         if open_ones := _of(one, Outcome.UNDECIDED):
             needed = needed_words(open_ones)

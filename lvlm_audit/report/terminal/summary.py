@@ -16,7 +16,7 @@ from lvlm_audit.document import (
     ScoreReading,
     StageReading,
 )
-from lvlm_audit.report.by_kind import KindRow, by_kind
+from lvlm_audit.report.by_kind import MAX_KINDS, KindRow, by_kind
 from lvlm_audit.report.drawing.ribbon import STAGE_KEYS, Band, stage_starts
 from lvlm_audit.report.select import urgency
 from lvlm_audit.report.terminal import against, notes, table
@@ -95,7 +95,8 @@ def summary(
     if audit.hallucination is not None:
         say.row("words", one_line(_hallucination(audit.hallucination), 300))
     if kinds := by_kind(audit.asked):
-        say.row("kinds", "; ".join(_kind(row) for row in kinds))
+        rest = [f"{len(kinds) - MAX_KINDS} more"] if len(kinds) > MAX_KINDS else []
+        say.row("kinds", "; ".join([*(_kind(row) for row in kinds[:MAX_KINDS]), *rest]))
     for scores in audit.scores:
         say.row("scores", one_line(_scores(scores), 200))
     if audit.corrections is not None:
