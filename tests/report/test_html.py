@@ -92,6 +92,12 @@ def test_every_image_and_chart_has_words(page: Page) -> None:
             assert attrs.get("aria-hidden") == "true" or attrs.get("aria-label")
 
 
+def test_no_two_regions_have_the_same_name(page: Page) -> None:
+    """A screen reader lists them by name."""
+    names = [attrs["aria-label"] for _, attrs in page.tags if attrs.get("role") == "region"]
+    assert len(names) == len(set(names))
+
+
 def test_headings_do_not_skip_a_level(page: Page) -> None:
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
