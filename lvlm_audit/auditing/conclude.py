@@ -23,6 +23,7 @@ from lvlm_audit.readings.geometry import feature_reading
 from lvlm_audit.readings.grounding import grounding_reading
 from lvlm_audit.readings.hallucination import hallucination_reading
 from lvlm_audit.readings.last_transition import last_transition
+from lvlm_audit.readings.rounding import rounding_reading
 from lvlm_audit.readings.scores import score_readings
 from lvlm_audit.readings.uses import uses
 from lvlm_audit.recordings.common_step import COMMON_STEP
@@ -70,6 +71,7 @@ def conclude(
     probes: Sequence[Probe] = (),
     provenance: Mapping[str, Any] | None = None,
     notes: Iterable[Note] = (),
+    fed: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     seed: int = 0,
 ) -> Audit:
     """The audit document of some findings and the evidence behind them.
@@ -82,6 +84,7 @@ def conclude(
         probes: as asked, for their pictures; may be empty.
         provenance: how it was made.
         notes: what of the input was left out.
+        fed: what the model is fed beside the probes, by value.
         seed: of the resampling.
 
     Raises:
@@ -132,6 +135,8 @@ def conclude(
         hallucination=(None if subject.control else hallucination_reading(evidence, seed=seed)),
         corrections=corrections_of(evidence, seed=seed) if evidence.of(REDECODED) else None,
         asked=asked_probes(evidence),
+        rounding=rounding_reading(evidence),
+        fed={name: dict(section) for name, section in fed.items()},
         scores=[] if subject.control else score_readings(evidence, seed=seed),
         notes=list(distinct(notes)),
     )

@@ -66,6 +66,7 @@ class Judged:
         probes: as asked.
         provenance: how it was made.
         notes: what of the input was left out, or used otherwise.
+        fed: what the model is fed beside the probes, by value.
         seed: of the resampling.
     """
 
@@ -76,6 +77,7 @@ class Judged:
     probes: Sequence[Probe] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[Note] = ()
+    fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
 
     def document(
@@ -104,6 +106,7 @@ class Judged:
             probes=self.probes,
             provenance=self.provenance,
             notes=self.notes,
+            fed=self.fed,
             seed=self.seed,
         )
 
@@ -180,6 +183,7 @@ def audit_model(
             **gathered.provenance,
         },
         notes=gathered.notes,
+        fed=gathered.fed,
         seed=settings.seed,
     )
 
