@@ -43,6 +43,7 @@ from lvlm_audit.document.findings import (
     Stage,
     Verdict,
 )
+from lvlm_audit.document.gate import GateReading
 from lvlm_audit.document.grounding import GroundingReading
 from lvlm_audit.document.hallucination import (
     HallucinationReading,
@@ -107,6 +108,7 @@ __all__ = [
     "FedDifference",
     "Finding",
     "Floor",
+    "GateReading",
     "GroundingReading",
     "HallucinationReading",
     "Interval",

@@ -16,6 +16,7 @@ from lvlm_audit.document.corrections import CorrectionsReading
 from lvlm_audit.document.decoder import DecoderComparison
 from lvlm_audit.document.features import FeatureReading
 from lvlm_audit.document.findings import Finding, Verdict
+from lvlm_audit.document.gate import GateReading
 from lvlm_audit.document.grounding import GroundingReading
 from lvlm_audit.document.hallucination import HallucinationReading
 from lvlm_audit.document.plain import build
@@ -116,6 +117,10 @@ class Audit(Saved):
     "special tokens", "generation"; each a flat object of settings."""
     rounding: Rounding | None = None
     """How far rounding alone moves the last margin; None: not measured."""
+    anchor: Comparison | None = None
+    """Against the first of a row of baselines, which updating never moves; None: there is none."""
+    gate: GateReading | None = None
+    """By what the run was judged; None: the document is older than the gate, or was never judged."""
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
 

@@ -701,16 +701,16 @@ def compared(probes: int = 4) -> Audit:
     return audit(
         probes,
         comparison=Comparison(
-            "base-model",
-            "2026-11-20T10:00:00+00:00",
-            [
+            baseline_model="base-model",
+            baseline_created="2026-11-20T10:00:00+00:00",
+            differences=[
                 Difference("answer_forms", 0.875, 0.92, -0.045, interval, 16, "paired by image"),
                 Difference("image_matters", 0.0712, 0.065, 0.0062, None, 3, "fewer than 5 images"),
                 Difference(
                     "plateau_holds", None, None, None, None, 0, "not applicable on both sides"
                 ),
             ],
-            "Paired by image; the same probes were asked.",
+            note="Paired by image; the same probes were asked.",
         ),
     )
 

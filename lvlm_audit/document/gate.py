@@ -1,0 +1,23 @@
+"""What turned the run red, green, or neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateReading:
+    """By what the run was judged, and what decided it."""
+
+    fail_on: str
+    """"absolute", "regression", "both" or "not-excluded"."""
+    inconclusive: str
+    """What became of undecided checks: "warn", "fail" or "more"."""
+    red: list[str] = field(default_factory=list)
+    """Checks that fail the run."""
+    undecided: list[str] = field(default_factory=list)
+    """Deciding checks that stayed undecided."""
+    left_out: list[str] = field(default_factory=list)
+    """Deciding checks of the suite that were not run (`-k`, `-m`, `--deselect`)."""
+    looks: int = 1
+    """How often the images were added to and judged again; each look has its share of the error rate."""
