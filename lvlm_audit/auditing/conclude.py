@@ -24,6 +24,7 @@ from lvlm_audit.readings.geometry import feature_reading
 from lvlm_audit.readings.grounding import grounding_reading
 from lvlm_audit.readings.hallucination import hallucination_reading
 from lvlm_audit.readings.last_transition import last_transition
+from lvlm_audit.readings.rounding import rounding_reading
 from lvlm_audit.readings.scores import score_readings
 from lvlm_audit.readings.uses import uses
 from lvlm_audit.recordings.common_step import COMMON_STEP
@@ -60,6 +61,7 @@ def conclude(
     probes: Sequence[Probe] = (),
     provenance: Mapping[str, Any] | None = None,
     notes: Iterable[Note] = (),
+    fed: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     seed: int = 0,
     decision: Decision | None = None,
 ) -> Audit:
@@ -73,6 +75,7 @@ def conclude(
         probes: as asked, for their pictures; may be empty.
         provenance: how it was made.
         notes: what of the input was left out.
+        fed: what the model is fed beside the probes, by value.
         seed: of the resampling.
         decision: what the findings mean for the run; None: they are held against no baseline.
 
@@ -125,6 +128,8 @@ def conclude(
         hallucination=(None if subject.control else hallucination_reading(evidence, seed=seed)),
         corrections=corrections_of(evidence, seed=seed) if evidence.of(REDECODED) else None,
         asked=asked_probes(evidence),
+        rounding=rounding_reading(evidence),
+        fed={name: dict(section) for name, section in fed.items()},
         scores=[] if subject.control else score_readings(evidence, seed=seed),
         notes=list(distinct(notes)),
     )

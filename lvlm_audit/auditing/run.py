@@ -40,6 +40,7 @@ from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.progress import OnProgress, Step
 from lvlm_audit.readings.asked import asked_probes
+from lvlm_audit.readings.rounding import rounding_reading
 from lvlm_audit.recordings.answers import ANSWERS
 from lvlm_audit.recordings.common_step import COMMON_STEP
 from lvlm_audit.recordings.evidence import Evidence, Recorded
@@ -82,9 +83,9 @@ class Judged:
         probes: as asked.
         provenance: how it was made.
         notes: what of the input was left out, or used otherwise.
+        fed: what the model is fed beside the probes, by value.
         seed: of the resampling.
         gate: what fails.
-        fed: what the model is fed beside the probes.
         held: what it is held against; None: nothing.
         compared: with the baseline, and with its anchor where there is one.
     """
@@ -96,9 +97,9 @@ class Judged:
     probes: Sequence[Probe] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[Note] = ()
+    fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
     gate: Gate = NO_GATE
-    fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     held: Held | None = None
     compared: Sequence[Comparison] = ()
 
@@ -110,7 +111,7 @@ class Judged:
     @property
     def rounding(self) -> Rounding | None:
         """How far rounding alone moves the last margin."""
-        return None
+        return rounding_reading(self.evidence)
 
     def against(self, held: Held) -> Judged:
         """The same, held against an earlier audit and its anchor.
@@ -168,12 +169,12 @@ class Judged:
             probes=self.probes,
             provenance=self.provenance,
             notes=self.notes,
+            fed=self.fed,
             seed=self.seed,
             decision=decision,
         )
         audit = dataclasses.replace(
             audit,
-            fed={name: dict(section) for name, section in self.fed.items()},
             gate=GateReading(
                 fail_on=self.gate.failing,
                 inconclusive=self.gate.undecided,

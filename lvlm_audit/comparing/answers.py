@@ -22,9 +22,9 @@ def with_ties(
 
 
 def floor_of(now: Seen, before: Seen) -> float | None:
-    """The larger of the floors that were measured, bits."""
+    """The smaller of the floors that were measured, bits: a damaged model's own noise excuses nothing."""
     floors = [side.rounding.floor for side in (now, before) if side.rounding is not None]
-    return max(floors, default=None)
+    return min(floors, default=None)
 
 
 def changed_answers(pairs: Sequence[Pair], now: Seen, before: Seen) -> ChangedAnswers | None:

@@ -117,7 +117,7 @@ reference_surprisal = Metric(
     "bits per token",
     "reference pairs",
     _reference_surprisal,
-    support=(0.0, math.inf),
+    support=(0.0, -_SMALLEST),
     logarithmic=True,
 )
 image_advantage = Metric(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.document import Bound, Eligibility, Finding, Interval, Verdict
+from lvlm_audit.document.plain import MAX_NUMBER
 from lvlm_audit.metrics.nodes import SETTLE, sustained_from
 from lvlm_audit.properties import Context
 from lvlm_audit.recordings.evidence import Evidence
@@ -288,7 +289,8 @@ def _finding(
 
 def _interval(estimate: Estimate, confidence: float, *, adjusted: bool) -> Interval:
     spread = estimate.spread(confidence)
-    low, high = max(spread.low, -1e300), min(spread.high, 1e300)
+    # Fewer than five images give the whole support, which may have no end; a document has one.
+    low, high = max(spread.low, -MAX_NUMBER), min(spread.high, MAX_NUMBER)
     return Interval(low, high, confidence, spread.method, adjusted=adjusted)
 
 
