@@ -65,8 +65,6 @@ class Gathered:
     """Hub id or folder name of the checkpoint."""
     notes: tuple[Note, ...] = ()
     """What opening the checkpoint and reading the probes left out, or used otherwise than given."""
-    fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What the model is fed beside the probes (`models.fed`)."""
     probes: Sequence[Probe] = ()
     """As they were asked: under a control, what was really shown."""
     fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -182,7 +180,6 @@ class _Session:
                 "recording_seconds": round(sum(r.facts["seconds"] for r in recordings.values()), 2),
             },
             resolved=self.checkpoint.described(),
-            fed=facts.get("fed", {}),
             notes=distinct((*keeper.notes, *notes)),
             fed=facts.get("fed", {}),
             probes=self.shown.probes,
