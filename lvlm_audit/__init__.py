@@ -30,7 +30,7 @@ _HOMES = {
     "suite": "lvlm_audit.spec.suite:suite",
     "run": "lvlm_audit.auditing.run:run",
     "Audit": "lvlm_audit.document:Audit",
-    "render": "lvlm_audit.report.html:write",
+    "render": "lvlm_audit.api.render:render",
     "LvlmAuditError": "lvlm_audit.errors:LvlmAuditError",
     # Where the rest is.
     "metrics": "lvlm_audit.metrics",
@@ -46,6 +46,7 @@ _ROOMS = (
     "document",
     "lenses",
     "probes",
+    "writers",
 )
 
 __all__ = [*_HOMES]  # noqa: PLE0604

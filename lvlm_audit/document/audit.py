@@ -83,6 +83,8 @@ class Audit(Saved):
         True
     """
 
+    CALLED = "an audit document"
+
     verdict: Verdict
     headline: str
     """One sentence."""

@@ -48,6 +48,8 @@ class Floor:
 class Calibration(Saved):
     """The noise floors of a suite on one model."""
 
+    CALLED = "a calibration"
+
     model: str
     lens: str
     probes: str

@@ -109,6 +109,8 @@ class Export:
 class PruningPlan(Saved):
     """Which blocks may go, and on what evidence."""
 
+    CALLED = "a pruning plan"
+
     model: str
     probes: str
     """Where they came from."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lvlm_audit.document.plain import plain
 from lvlm_audit.waiting import said_after
@@ -18,6 +18,9 @@ class Saved:
     """Base of the dataclasses that are written as documents of their own."""
 
     __slots__ = ()
+
+    CALLED: ClassVar[str]
+    """One of them, in messages."""
 
     def to_json(self) -> str:
         """The document as JSON text (no NaN), which UTF-8 can always hold.

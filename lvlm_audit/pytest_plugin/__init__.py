@@ -70,6 +70,7 @@ def pytest_terminal_summary(
 ) -> None:
     # Here and not in the session, which a run without any check file does not have.
     asked = [n for n in map(config.getoption, ("--lvlm-report", "--lvlm-json")) if n]
+    asked += config.getoption("--lvlm-write") or []
     done = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
     if not asked or exitstatus not in done or config.option.collectonly:
         return

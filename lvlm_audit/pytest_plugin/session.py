@@ -19,13 +19,14 @@ from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.pytest_plugin.reporting import DOCUMENT, report_failed
 from lvlm_audit.report.words import error_words
 from lvlm_audit.settings.audit import Settings, settings_of
+from lvlm_audit.settings.checking import resolved
 from lvlm_audit.settings.declared import AUDIT, FILES, GATE, Declared
 from lvlm_audit.settings.files import Files
 from lvlm_audit.settings.gate import Gate
 from lvlm_audit.settings.spelling import for_pytest, speaking
 from lvlm_audit.spec.suite import load_family
 from lvlm_audit.waiting import said_after
-from lvlm_audit.writing import check_writable
+from lvlm_audit.writers.outputs import Output, outputs, write_all
 
 SESSION: pytest.StashKey[AuditSession] = pytest.StashKey()
 
@@ -50,6 +51,7 @@ class AuditSession:
         self.problem: str | None = None
         self._judged: Judged | None = None
         self._baseline: Audit | None = None
+        self._outputs: tuple[Output, ...] = ()
         self._seen: set[str] = set()
         self._expected: dict[str, tuple[Expectation, str]] = {}
         self._files: set[Path] = set()
@@ -112,10 +114,7 @@ class AuditSession:
             return
         try:
             with speaking(for_pytest):
-                chosen = self.files()
-                for target in (chosen.report, chosen.json):
-                    if target is not None:
-                        check_writable(target)
+                self._outputs = outputs(self.files(), Audit)
                 self._judge()
         except LvlmAuditError as error:
             said = error_words(error)
@@ -174,7 +173,8 @@ class AuditSession:
             with speaking(for_pytest), self._uncaptured():
                 with said_after("concluding: locating stages, reading probes"):
                     self.audit = self._document()
-                self._write(self.audit)
+                for path in write_all(self.audit, self._outputs):
+                    self.written.append(path)
         except LvlmAuditError as error:
             self.problem = error_words(error)
             report_failed(self.config, [DOCUMENT], self.problem, "setup")
@@ -211,17 +211,6 @@ class AuditSession:
 
         return with_comparison(audit, self._baseline, seed=self._judged.seed)
 
-    def _write(self, audit: Audit) -> None:
-        files = self.files()
-        if files.json is not None:
-            audit.save(files.json)
-            self.written.append(files.json)
-        if files.report is not None:
-            from lvlm_audit.report.html import write
-
-            write(audit, files.report)
-            self.written.append(files.report)
-
     def _uncaptured(self) -> contextlib.AbstractContextManager[None]:
         """Without pytest's capturing, which would swallow a report to standard output."""
         manager = self.config.pluginmanager.getplugin("capturemanager")
@@ -243,14 +232,11 @@ class AuditSession:
     def _given(self, settings: Mapping[str, Declared]) -> dict[str, Any]:
         """What was given of some settings; relative paths are relative to where pytest was called."""
         here = self.config.invocation_params.dir
-        given = {}
-        for name, known in settings.items():
-            value = self._option(name)
-            if value:
-                value = here / Path(value).expanduser() if known.kind == "path" else value
-            if value is not None:
-                given[name] = value
-        return given
+        return {
+            name: resolved(name, known, value, here)
+            for name, known in settings.items()
+            if (value := self._option(name)) is not None
+        }
 
 
 def _is_skipped(item: pytest.Item) -> bool:
