@@ -65,3 +65,4 @@ class Calibration(Saved):
     """What of the user's input was left out, or used otherwise than it was given."""
     schema: str = CALIBRATION_SCHEMA
     schema_version: int = CALIBRATION_VERSION
+    schema_minor: int = 0

@@ -149,3 +149,4 @@ class PruningPlan(Saved):
     """What of the user's input was left out, or used otherwise than it was given."""
     schema: str = PRUNING_SCHEMA
     schema_version: int = PRUNING_VERSION
+    schema_minor: int = 0
