@@ -93,7 +93,7 @@ def schema_of(data: Any) -> Any:
 
 
 def _identity(kind: Any) -> tuple[str, str, int, int]:
-    fields = {f.name: f.default for f in dataclasses.fields(kind)}
+    fields: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(kind)}
     return kind.CALLED, fields["schema"], fields["schema_version"], fields["schema_minor"]
 
 

@@ -26,7 +26,8 @@ def json_schema(kind: type[Saved]) -> dict[str, Any]:
     """
     parts: dict[str, Any] = {}
     top = _record(kind, parts)
-    fields = {f.name: f.default for f in dataclasses.fields(kind)}
+    declared: Any = kind
+    fields = {f.name: f.default for f in dataclasses.fields(declared)}
     named, major, minor = (fields[n] for n in ("schema", "schema_version", "schema_minor"))
     top["properties"] |= {
         "schema": {"const": named},

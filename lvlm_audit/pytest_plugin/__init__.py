@@ -28,6 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(group.addoption, OPTIONS, prefix="--lvlm-")
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from lvlm_audit.pytest_plugin import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CheckFileCollector | None:
     if not is_check_file(file_path):
         return None

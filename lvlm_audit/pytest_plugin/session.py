@@ -15,6 +15,7 @@ import pytest
 from lvlm_audit.auditing.run import Judged, audit_model
 from lvlm_audit.document import Audit, Expectation, Finding, Verdict
 from lvlm_audit.errors import LvlmAuditError
+from lvlm_audit.pytest_plugin.hooks import call
 from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.pytest_plugin.reporting import DOCUMENT, report_failed
 from lvlm_audit.report.words import error_words
@@ -115,7 +116,9 @@ class AuditSession:
         try:
             with speaking(for_pytest):
                 self._outputs = outputs(self.files(), Audit)
-                self._judge()
+                judged = self._judge()
+                facts = {"traces": judged.evidence.traces, "provenance": judged.provenance}
+                call(self.config, "pytest_lvlm_recorded", **facts)
         except LvlmAuditError as error:
             said = error_words(error)
             report_failed(self.config, nodes, said, "setup")
@@ -175,6 +178,7 @@ class AuditSession:
                     self.audit = self._document()
                 for path in write_all(self.audit, self._outputs):
                     self.written.append(path)
+                call(self.config, "pytest_lvlm_audit_finished", audit=self.audit)
         except LvlmAuditError as error:
             self.problem = error_words(error)
             report_failed(self.config, [DOCUMENT], self.problem, "setup")
@@ -191,7 +195,7 @@ class AuditSession:
 
         show(self, terminalreporter)
 
-    def _judge(self) -> None:
+    def _judge(self) -> Judged:
         from lvlm_audit.pytest_plugin.xdist import asked_for
 
         named, folders = asked_for(self.config)
@@ -201,6 +205,7 @@ class AuditSession:
             self._judged = audit_model(
                 suite, self.settings(), baseline=self._baseline, on_progress=report
             )
+        return self._judged
 
     def _document(self) -> Audit:
         assert self._judged is not None
