@@ -7,7 +7,7 @@ C candidates. Information is in bits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from lvlm_audit.settings.reading import DivergenceName, LensName
 from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces import verbs
+from lvlm_audit.traces.items import stored
 from lvlm_audit.traces.validation import (
     check_candidates,
     check_shapes,
@@ -74,6 +75,7 @@ class Asked:
     """Those of them that hold image features; None: not known, or the model names no token for them."""
 
 
+@stored
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Trace(ShortRepr):
     """One answer of one model to one probe, read through the lens at every state.
@@ -267,6 +269,7 @@ NO_IMAGE = "no image"
 """Conditions of the second run of a pair."""
 
 
+@stored
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PairedTrace(ShortRepr):
     """The same text replayed twice under two conditions, reduced together.
@@ -325,11 +328,6 @@ _SHAPES: dict[type, dict[str, tuple[str, ...]]] = {
         "log2_probability": ("2", "T"),
     },
 }
-
-
-def array_fields(cls: type[Trace] | type[PairedTrace]) -> tuple[str, ...]:
-    """Names of the array fields, in declaration order: what a store has to keep."""
-    return tuple(f.name for f in fields(cls) if f.name in _SHAPES[cls])
 
 
 def _validate(trace: Trace | PairedTrace) -> None:
