@@ -50,14 +50,14 @@ def stored(cls: type[T]) -> type[T]:
 
 
 @cache
-def hints(cls: type[Any]) -> dict[str, Any]:
+def hints(cls: Any) -> dict[str, Any]:
     """The declared types of its fields, in order."""
     found = typing.get_type_hints(cls)
     return {f.name: found[f.name] for f in dataclasses.fields(cls)}
 
 
 @cache
-def array_fields(cls: type[Any]) -> tuple[str, ...]:
+def array_fields(cls: Any) -> tuple[str, ...]:
     """Names of the fields that are arrays, in the order in which they are declared."""
     return tuple(
         name
@@ -126,7 +126,7 @@ def _typed(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(value)
     if dataclasses.is_dataclass(kind):
-        known = hints(typing.cast("type[Any]", kind))
+        known = hints(kind)
         made: Any = kind
         return made(**{n: _typed(known.get(n, Any), v) for n, v in value.items()})
     return value
