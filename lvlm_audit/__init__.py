@@ -54,9 +54,10 @@ __all__ = [*_HOMES]  # noqa: PLE0604
 
 def __getattr__(name: str) -> object:
     # Not before a name is asked for: pytest imports this package in every run on the machine.
-    from lvlm_audit.lazy import resolver
+    from lvlm_audit.lazy import public
 
-    return resolver(__name__, _HOMES, [f"{__name__}.{room}" for room in _ROOMS])(name)
+    resolve, _ = public(__name__, _HOMES, [f"{__name__}.{room}" for room in _ROOMS])
+    return resolve(name)
 
 
 def __dir__() -> list[str]:

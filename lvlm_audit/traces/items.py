@@ -68,7 +68,8 @@ def array_fields(cls: Any) -> tuple[str, ...]:
 
 def arrays(item: Any) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
     """The arrays that there are, by field."""
-    for name in array_fields(type(item)):
+    cls: Any = type(item)
+    for name in array_fields(cls):
         value = getattr(item, name)
         if value is not None:
             yield name, np.ascontiguousarray(value)
@@ -76,8 +77,9 @@ def arrays(item: Any) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
 
 def entry(item: Any) -> dict[str, Any]:
     """All else, as JSON takes it: the name of the class as "kind", then its fields."""
-    kept = [name for name in hints(type(item)) if name not in array_fields(type(item))]
-    return {"kind": type(item).__name__, **{name: _plain(getattr(item, name)) for name in kept}}
+    cls: Any = type(item)
+    kept = [name for name in hints(cls) if name not in array_fields(cls)]
+    return {"kind": cls.__name__, **{name: _plain(getattr(item, name)) for name in kept}}
 
 
 def item_of(found: Mapping[str, Any], of: Mapping[str, np.ndarray[Any, Any]]) -> Any:
@@ -88,7 +90,7 @@ def item_of(found: Mapping[str, Any], of: Mapping[str, np.ndarray[Any, Any]]) ->
         TypeError: fields are missing, or there are others.
         ValueError: a value is none of its type.
     """
-    cls = ITEMS[found["kind"]]
+    cls: Any = ITEMS[found["kind"]]
     known = hints(cls)
     rest = {
         name: _typed(known.get(name, Any), value) for name, value in found.items() if name != "kind"
@@ -126,7 +128,7 @@ def _typed(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(value)
     if dataclasses.is_dataclass(kind):
-        known = hints(kind)
         made: Any = kind
+        known = hints(made)
         return made(**{n: _typed(known.get(n, Any), v) for n, v in value.items()})
     return value
