@@ -20,6 +20,7 @@ from lvlm_audit.auditing.subject import (
     without_eyes,
 )
 from lvlm_audit.document import Audit, Expectation, Finding, Subject
+from lvlm_audit.document.audit import Answered
 from lvlm_audit.errors import ProbeError, TraceError
 from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.interventions.named import Skip
@@ -200,7 +201,7 @@ def given_note(traces: Sequence[Trace]) -> str:
     )
 
 
-def _answers(traces: Sequence[Trace]) -> str:
+def _answers(traces: Sequence[Trace]) -> Answered:
     return "given" if any(t.given for t in traces) else "generated"
 
 

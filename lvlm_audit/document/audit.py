@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from lvlm_audit.document.asked import AskedProbe, Rounding
 from lvlm_audit.document.classes import ClassComparison
@@ -24,6 +24,7 @@ from lvlm_audit.document.stages import LayerSummary, StageReading
 from lvlm_audit.document.uses import Uses
 from lvlm_audit.errors import DocumentError
 from lvlm_audit.notes import Note
+from lvlm_audit.settings.reading import DivergenceName, ScalingName
 from lvlm_audit.short_repr import short_repr
 
 SCHEMA = "lvlm_audit/audit"
@@ -32,6 +33,9 @@ SCHEMA_MINOR = 1
 """1: probes in short, what was fed, comparisons with outcomes, anchor and gate."""
 MAX_BLOCKS = 100_000
 """Every one of them is drawn."""
+
+
+Answered = Literal["generated", "given"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +57,16 @@ class Subject:
     anatomy: dict[str, str]
     """What was found where: {"blocks": "model.language_model.layers (30)", ...}."""
     note: str = ""
-    divergence: str = "jsd"
+    divergence: DivergenceName = "jsd"
     """What is shown between neighbouring states: "jsd" (bits), or "paper_index" (its own unit)."""
-    scaling: str = "none"
+    scaling: ScalingName = "none"
     """View of the heat maps; the document's numbers are never scaled."""
     mode: str = ""
     """Name of this lens, divergence and scaling together, e.g. "paper"; empty where they have none."""
-    answers: str = "generated"
-    """"generated" by the model, or "given": reference answers that were replayed."""
-    control: str = ""
-    """Control that the run was made under ("text-only", "blank-image", "swapped-image"); else empty."""
+    answers: Answered = "generated"
+    """By the model, or given: reference answers that were replayed."""
+    control: Literal["", "text-only", "blank-image", "swapped-image"] = ""
+    """Control that the run was made under; else empty."""
     control_note: str = ""
     """What the control does, and what a reader should expect of it."""
 

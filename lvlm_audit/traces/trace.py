@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from lvlm_audit.document.tokens import TokenClass as TokenClass
 from lvlm_audit.errors import TraceError
 from lvlm_audit.lenses.registry import LENSES
 from lvlm_audit.settings.reading import DivergenceName, LensName
@@ -37,20 +37,6 @@ PAPER_INDEX_UNIT = "nats per vocabulary entry"
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-
-
-class TokenClass(StrEnum):
-    """What a generated token is, for deciding whether a finding may count it."""
-
-    CONTENT = "content"
-    FUNCTION = "function"
-    COPIED = "copied"
-    """A content word that also stands in the prompt."""
-    PUNCTUATION = "punctuation"
-    CONTINUATION = "continuation"
-    """Not the first piece of its word."""
-    SPECIAL = "special"
-    """End of sequence, image and other control tokens."""
 
 
 ELIGIBLE = frozenset(
