@@ -46,6 +46,7 @@ def test_a_plain_run_loads_nothing_of_ours_but_the_entry_point(pytester):
     assert {m for m in modules if m.startswith("lvlm_audit")} == {
         "lvlm_audit",
         "lvlm_audit.pytest_plugin",
+        "lvlm_audit.pytest_plugin.hookspecs",
         "lvlm_audit.settings",
         "lvlm_audit.settings.declared",
         "lvlm_audit.spec",
