@@ -24,7 +24,14 @@ from safetensors.numpy import save_file
 
 from lvlm_audit.errors import DamagedRecording, TraceError
 from lvlm_audit.short_repr import ShortRepr
-from lvlm_audit.traces import effects, features, image_words, items, redecoded  # noqa: F401
+from lvlm_audit.traces import (  # noqa: F401
+    effects,
+    features,
+    image_words,
+    items,
+    redecoded,
+    rounding,
+)
 from lvlm_audit.traces.items import Item
 from lvlm_audit.traces.trace import SCHEMA_VERSION
 
