@@ -32,6 +32,7 @@ from lvlm_audit.document import (
     Rounding,
     Subject,
 )
+from lvlm_audit.document.audit import Answered
 from lvlm_audit.errors import CannotJudge, ProbeError, TraceError
 from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.interventions.named import Skip
@@ -300,7 +301,7 @@ def given_note(traces: Sequence[Trace]) -> str:
     )
 
 
-def _answers(traces: Sequence[Trace]) -> str:
+def _answers(traces: Sequence[Trace]) -> Answered:
     return "given" if any(t.given for t in traces) else "generated"
 
 
