@@ -174,7 +174,7 @@ def audit_model(
         probes=gathered.probes,
         provenance={
             "suite": suite.name,
-            "family": len(suite.checks),
+            "family": sum(check.bounded for check in suite.checks),
             "probe_source": probe_source(settings, given),
             "probe_count": len(gathered.probes),
             **gathered.provenance,

@@ -12,7 +12,7 @@ from lvlm_audit.comparing.curves import moved_curves
 from lvlm_audit.comparing.family import changes, smallest_needed
 from lvlm_audit.comparing.fed import fed_differences
 from lvlm_audit.comparing.moved import differences
-from lvlm_audit.comparing.sides import Compared, paired
+from lvlm_audit.comparing.sides import Compared, Seen, paired
 from lvlm_audit.document import Audit, Comparison, Named
 from lvlm_audit.errors import UsageError
 from lvlm_audit.settings.spelling import spelled
@@ -28,10 +28,17 @@ def compare(now: Compared, before: Compared, *, seed: int = 0) -> Comparison:
         before: the baseline.
         seed: of the resampling.
     """
+    return _compare(Seen.of(now), Seen.of(before), seed)
+
+
+def _compare(now: Seen, before: Seen, seed: int) -> Comparison:
     fed = fed_differences(now.fed, before.fed)
     pairs = with_ties(paired(now.asked, before.asked), now, before, fed)
     conditions = contract.conditions(now, before)
-    comparison = Comparison(
+    curves = []
+    if now.probes is not None and before.probes is not None:
+        curves = moved_curves(now.probes, before.probes, seed=seed)
+    return Comparison(
         baseline_model=before.subject.model,
         baseline_created=str(before.provenance.get("created", "unknown")),
         changes=changes(now, before, pairs, seed=seed),
@@ -42,11 +49,9 @@ def compare(now: Compared, before: Compared, *, seed: int = 0) -> Comparison:
         mismatch=contract.mismatch(now, before, smallest_needed(now)),
         gone=contract.gone(now.findings, before.findings),
         new=contract.new(now.findings, before.findings),
+        curves=curves,
         note=" ".join(_notes(now, before, conditions)),
     )
-    if isinstance(now, Audit) and isinstance(before, Audit):
-        return dataclasses.replace(comparison, curves=moved_curves(now, before, seed=seed))
-    return comparison
 
 
 def with_comparison(audit: Audit, baseline: Audit, *, seed: int = 0) -> Audit:
@@ -85,7 +90,7 @@ def earlier(path: Path) -> Audit:
     return Audit.load(path)
 
 
-def _notes(now: Compared, before: Compared, conditions: list[Named]) -> Iterator[str]:
+def _notes(now: Seen, before: Seen, conditions: list[Named]) -> Iterator[str]:
     for what, held, missed in (
         (
             "the answers one by one",
@@ -116,4 +121,7 @@ def _notes(now: Compared, before: Compared, conditions: list[Named]) -> Iterator
     machine = [c.what for c in conditions if c.what.split(":")[0] in _MACHINE]
     if machine:
         yield f"The audits were made under other conditions ({', '.join(machine)})."
-    yield "Differences of what is not judged are shown with intervals that hold together: they change no verdict."
+    yield (
+        "Differences of what is not judged are shown, with intervals that hold together: they change no "
+        "verdict."
+    )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from lvlm_audit.comparing.sides import Compared, Pair
+from lvlm_audit.comparing.sides import Pair, Seen
 from lvlm_audit.document import ChangedAnswer, ChangedAnswers, FedDifference
 
 _MOST_EXAMPLES = 50
 
 
 def with_ties(
-    pairs: Sequence[Pair], now: Compared, before: Compared, fed: Sequence[FedDifference]
+    pairs: Sequence[Pair], now: Seen, before: Seen, fed: Sequence[FedDifference]
 ) -> list[Pair]:
     """The same pairs, those marked whose answers differ first where both margins lie within rounding."""
     floor = floor_of(now, before)
@@ -21,15 +21,13 @@ def with_ties(
     return [dataclasses.replace(pair, tie=_is_tie(pair, floor)) for pair in pairs]
 
 
-def floor_of(now: Compared, before: Compared) -> float | None:
+def floor_of(now: Seen, before: Seen) -> float | None:
     """The larger of the floors that were measured, bits."""
     floors = [side.rounding.floor for side in (now, before) if side.rounding is not None]
     return max(floors, default=None)
 
 
-def changed_answers(
-    pairs: Sequence[Pair], now: Compared, before: Compared
-) -> ChangedAnswers | None:
+def changed_answers(pairs: Sequence[Pair], now: Seen, before: Seen) -> ChangedAnswers | None:
     """How many answers are others; None where no probe is in both, or the answers were given."""
     if not pairs or "given" in (now.subject.answers, before.subject.answers):
         return None
@@ -63,7 +61,7 @@ def _first(pair: Pair) -> int:
     return next((i for i in range(short) if one[i] != other[i]), short)
 
 
-def _one_tokenizer(now: Compared, before: Compared, fed: Sequence[FedDifference]) -> bool:
+def _one_tokenizer(now: Seen, before: Seen, fed: Sequence[FedDifference]) -> bool:
     """Whether ids of tokens mean the same in both."""
     return now.subject.vocabulary == before.subject.vocabulary and not any(
         difference.what.split(":")[0] == "tokenizer" for difference in fed

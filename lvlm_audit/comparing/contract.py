@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lvlm_audit.comparing.declared import has_tolerance, measures, size_of
-from lvlm_audit.comparing.sides import Compared, images
+from lvlm_audit.comparing.sides import Seen, images, shared_images
 from lvlm_audit.document import Finding, Named, Severity, Verdict
 
 _NOT_CONDITIONS = frozenset(
@@ -33,7 +33,7 @@ _NOT_CONDITIONS = frozenset(
 _SUBJECT = ("architecture", "blocks", "width", "vocabulary", "dtype", "device")
 
 
-def mismatch(now: Compared, before: Compared, needed: int) -> list[str]:
+def mismatch(now: Seen, before: Seen, needed: int) -> list[str]:
     """What was asked otherwise, in words with both values; empty where the audits may be compared.
 
     Args:
@@ -52,9 +52,9 @@ def mismatch(now: Compared, before: Compared, needed: int) -> list[str]:
     ]
 
 
-def _probes(now: Compared, before: Compared, needed: int) -> Iterator[str]:
+def _probes(now: Seen, before: Seen, needed: int) -> Iterator[str]:
     here, there = images(now), images(before)
-    shared = len(here & there)
+    shared = len(shared_images(now, before))
     keys = [side.provenance.get("probes") for side in (now, before)]
     known = all(isinstance(key, str) for key in keys)
     asked = [[(p.id, p.cluster) for p in side.asked] for side in (now, before)]
@@ -85,28 +85,27 @@ def _probes(now: Compared, before: Compared, needed: int) -> Iterator[str]:
         )
 
 
-def _asked(now: Compared, before: Compared) -> Iterator[tuple[str, str, str]]:
+def _asked(now: Seen, before: Seen) -> Iterator[tuple[str, str, str]]:
     """How both were asked; what a document does not say, it is not held to."""
     one, other = now.subject, before.subject
     yield "lens", one.lens, other.lens
     if one.lens == other.lens:
-        contents = [_lens(side, one.lens) for side in (now, before)]
-        yield f"content of the {one.lens} lens", *contents
+        yield f"content of the {one.lens} lens", _lens(now, one.lens), _lens(before, one.lens)
     yield "divergence", one.divergence, other.divergence
     yield "control", one.control or "none", other.control or "none"
     yield "answers", one.answers, other.answers
     for what, key in (("longest answer (tokens)", "max_new_tokens"), ("seed of the draw", "seed")):
-        values = [side.provenance.get(key, getattr(side, key, None)) for side in (now, before)]
+        values = [side.provenance.get(key) for side in (now, before)]
         if None not in values:
             yield what, str(values[0]), str(values[1])
 
 
-def _lens(side: Compared, name: str) -> str:
+def _lens(side: Seen, name: str) -> str:
     found = side.provenance.get("lenses")
     return str(found.get(name, "none"))[:16] if isinstance(found, Mapping) else "none"
 
 
-def _redeclared(now: Compared, before: Compared) -> Iterator[str]:
+def _redeclared(now: Seen, before: Seen) -> Iterator[str]:
     """Deciding checks of one name that measure two things."""
     then = {finding.check: finding for finding in before.findings}
     for finding in now.findings:
@@ -142,7 +141,7 @@ def new(now: Sequence[Finding], before: Sequence[Finding]) -> list[str]:
     return [finding.check for finding in now if finding.check not in known]
 
 
-def conditions(now: Compared, before: Compared) -> list[Named]:
+def conditions(now: Seen, before: Seen) -> list[Named]:
     """What differs besides and is the candidate's to choose: depth, dtype, machine, versions ..."""
     found = [
         Named(what="depth (blocks)" if name == "blocks" else name, here=here, there=there)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lvlm_audit.document import Audit, MovedCurve, ProbeReading, TokenReading
+from lvlm_audit.document import MovedCurve, ProbeReading, TokenReading
 from lvlm_audit.statistics import simultaneous
 
 _CONFIDENCE = 0.95
@@ -21,20 +21,24 @@ _CURVES: tuple[tuple[str, str, str, _Read], ...] = (
 )
 
 
-def moved_curves(now: Audit, before: Audit, *, seed: int) -> list[MovedCurve]:
+def moved_curves(
+    now: Sequence[ProbeReading], before: Sequence[ProbeReading], *, seed: int
+) -> list[MovedCurve]:
     """The mean over images of each curve's change, for the images whose probes both documents hold.
 
     Args:
-        now: this audit.
-        before: the baseline.
+        now: probes of this audit.
+        before: of the baseline.
         seed: of the resampling.
     """
     return list(_moved(now, before, seed))
 
 
-def _moved(now: Audit, before: Audit, seed: int) -> Iterator[MovedCurve]:
+def _moved(
+    now: Sequence[ProbeReading], before: Sequence[ProbeReading], seed: int
+) -> Iterator[MovedCurve]:
     for name, unit, axis, read in _CURVES:
-        one, other = _by_image(now.probes, read), _by_image(before.probes, read)
+        one, other = _by_image(now, read), _by_image(before, read)
         shared = sorted(one.keys() & other.keys())
         if not shared:
             continue
@@ -73,7 +77,8 @@ def _by_image(probes: Sequence[ProbeReading], read: _Read) -> dict[str, npt.NDAr
     found: dict[str, list[Sequence[float]]] = {}
     for probe in probes:
         for token in probe.tokens:
-            if token.eligible and (curve := read(token)):
+            curve = read(token) if token.eligible else None
+            if curve:
                 found.setdefault(probe.cluster, []).append(curve)
     return {
         image: np.mean(curves, axis=0)

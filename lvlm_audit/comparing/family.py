@@ -10,7 +10,7 @@ from lvlm_audit.comparing.declared import has_tolerance, measures, tolerance_of
 from lvlm_audit.comparing.loss import Loss
 from lvlm_audit.comparing.right_answers import is_of_right_answers, right_answers
 from lvlm_audit.comparing.sentences import sentence, short
-from lvlm_audit.comparing.sides import Compared, Pair, images, probes_of
+from lvlm_audit.comparing.sides import Pair, Seen, probes_of, shared_images
 from lvlm_audit.comparing.values import paired_values
 from lvlm_audit.comparing.wrong_words import is_of_wrong_words, wrong_words
 from lvlm_audit.document import Change, Finding, Outcome, Severity
@@ -21,7 +21,7 @@ ALPHA = 0.025
 _MOST_NAMED = 5
 
 
-def changes(now: Compared, before: Compared, pairs: Sequence[Pair], *, seed: int) -> list[Change]:
+def changes(now: Seen, before: Seen, pairs: Sequence[Pair], *, seed: int) -> list[Change]:
     """One change for each check that declares a tolerance, in the suite's order.
 
     Holm's step-down runs over the deciding ones that can be compared, once to show losses and once to
@@ -35,7 +35,7 @@ def changes(now: Compared, before: Compared, pairs: Sequence[Pair], *, seed: int
     """
     family = [finding for finding in now.findings if has_tolerance(finding)]
     deciding = [f for f in family if f.severity is Severity.ERROR]
-    shared = images(now) & images(before)
+    shared = shared_images(now, before)
     then = {finding.check: finding for finding in before.findings}
     found: dict[str, Loss | str] = {}
     for finding in family:
@@ -53,7 +53,7 @@ def changes(now: Compared, before: Compared, pairs: Sequence[Pair], *, seed: int
     ]
 
 
-def smallest_needed(now: Compared) -> int:
+def smallest_needed(now: Seen) -> int:
     """Images that at least one deciding check needs to show a loss of everything."""
     deciding = [f for f in now.findings if has_tolerance(f) and f.severity is Severity.ERROR]
     needed = [images_to_show(tolerance_of(f), ALPHA / len(deciding)) for f in deciding]
@@ -101,8 +101,8 @@ def _alone(loss: Loss) -> _Tested:
 def _loss(
     finding: Finding,
     before: Finding | None,
-    now: Compared,
-    then: Compared,
+    now: Seen,
+    then: Seen,
     pairs: Sequence[Pair],
     shared: set[str],
     level: float,

@@ -10,9 +10,8 @@ from statistics import fmean, median
 import numpy as np
 
 from lvlm_audit.comparing.declared import has_tolerance, measures
-from lvlm_audit.comparing.sides import Compared, Pair, images
+from lvlm_audit.comparing.sides import Pair, Seen, images
 from lvlm_audit.document import (
-    Audit,
     Difference,
     Finding,
     Interval,
@@ -41,9 +40,7 @@ class _Moved:
     note: str = ""
 
 
-def differences(
-    now: Compared, before: Compared, pairs: Sequence[Pair], *, seed: int
-) -> list[Difference]:
+def differences(now: Seen, before: Seen, pairs: Sequence[Pair], *, seed: int) -> list[Difference]:
     """What differs and is not judged: this audit minus the baseline, paired by image.
 
     Args:
@@ -90,7 +87,7 @@ def _difference(one: _Moved, value: float | None, n: int, spread: Spread | None)
     )
 
 
-def _findings(now: Compared, before: Compared) -> Iterator[_Moved]:
+def _findings(now: Seen, before: Seen) -> Iterator[_Moved]:
     then = {finding.check: finding for finding in before.findings}
     common = bool(images(now) & images(before))
     for finding in now.findings:
@@ -132,7 +129,7 @@ def _unpaired(now: Finding, then: Finding, common: bool) -> str:
     return "no image in common"
 
 
-def _answers(now: Compared, pairs: Sequence[Pair]) -> Iterator[_Moved]:
+def _answers(now: Seen, pairs: Sequence[Pair]) -> Iterator[_Moved]:
     if not pairs or now.subject.answers == "given":
         return
     changed: dict[str, list[float]] = {}
@@ -150,9 +147,9 @@ def _answers(now: Compared, pairs: Sequence[Pair]) -> Iterator[_Moved]:
     )
 
 
-def _readings(now: Compared, before: Compared) -> Iterator[_Moved]:
+def _readings(now: Seen, before: Seen) -> Iterator[_Moved]:
     """Nodes, reversals and grounding of tokens, where both documents hold their probes."""
-    if not (isinstance(now, Audit) and isinstance(before, Audit)):
+    if now.probes is None or before.probes is None:
         return
     depths = now.subject.blocks, before.subject.blocks
     relative = depths[0] != depths[1]

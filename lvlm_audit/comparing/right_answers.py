@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -10,10 +9,11 @@ import numpy.typing as npt
 
 from lvlm_audit.comparing.declared import metric_of, of, tolerance_of
 from lvlm_audit.comparing.loss import Counts, Loss
-from lvlm_audit.comparing.sides import Pair
+from lvlm_audit.comparing.sides import Pair, part
 from lvlm_audit.document import Finding
 from lvlm_audit.statistics import counts_change, net_change
 
+METRIC = "the whole answer is right"
 FEWEST_RIGHT = 10
 """Right whole answers of the baseline below which words are counted."""
 _MOST_NAMED = 5
@@ -21,7 +21,7 @@ _MOST_NAMED = 5
 
 def is_of_right_answers(finding: Finding) -> bool:
     """Whether a check asks how many whole answers are right."""
-    return of(finding) == "answers" and bool(re.search(r"\bright\b", metric_of(finding)))
+    return of(finding) == "answers" and metric_of(finding) == METRIC
 
 
 def right_answers(
@@ -44,7 +44,7 @@ def right_answers(
     asked = [pair for pair in pairs if pair.before.words_asked > 0]
     if not known and not asked:
         return "neither a reference answer nor labels say which answers are right"
-    if asked and any(pair.before.words_found for pair in asked):
+    if asked and any(pair.before.words_found > 0 for pair in asked):
         words = _words(finding, asked, had, seed)
         if words.can_be_shown(level):
             return words
@@ -86,8 +86,8 @@ def _words(finding: Finding, asked: Sequence[Pair], had: int, seed: int) -> Loss
         return np.bincount(index, counts, minlength=len(clusters)).astype(np.float64)
 
     totals = [pair.before.words_asked for pair in asked]
-    before = [min(pair.before.words_found, pair.before.words_asked) for pair in asked]
-    now = [min(pair.counted.words_found, pair.before.words_asked) for pair in asked]
+    before = [part(pair.before.words_found, pair.before.words_asked) for pair in asked]
+    now = [part(pair.counted.words_found, pair.before.words_asked) for pair in asked]
     change = counts_change(by_image(now), by_image(before), by_image(totals), seed=seed)
     lost = sorted(zip(asked, now, before, strict=True), key=lambda each: each[1] - each[2])
     return Loss(

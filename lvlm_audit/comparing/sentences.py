@@ -25,13 +25,13 @@ def sentence(loss: Loss, interval: Interval | None, outcome: Outcome, needed: in
         if interval is not None:
             told += f", a change of {_signed(loss, loss.value)} {_ends(loss, interval, 1)}"
     elif loss.value:
-        told += f" (from {_amount(loss, loss.before)})"
+        told += f" (from {_amount(loss, loss.before) if loss.rate else number(loss.before)})"
     worse = "rise" if loss.rises else "fall"
     limit = _amount(loss, abs(loss.limit), points=True)
     tail = {
         Outcome.SHOWN: f"a {worse} of up to {limit} is tolerated",
         Outcome.EXCLUDED: f"a {worse} of more than {limit} is excluded",
-        Outcome.UNDECIDED: f"whether it is a {worse} of more than the tolerated {limit} is undecided",
+        Outcome.UNDECIDED: f"a {worse} of more than the tolerated {limit} is neither shown nor excluded",
     }[outcome]
     if outcome is Outcome.UNDECIDED and needed is not None:
         tail += f"; about {needed} images would exclude it, if the values stay"
@@ -59,7 +59,7 @@ def _moved(loss: Loss, interval: Interval | None) -> str:
 
 def _ends(loss: Loss, interval: Interval, sign: int) -> str:
     ends = sorted((sign * interval.low, sign * interval.high))
-    return f"[{', '.join(number(100 * e if loss.rate else e) for e in ends)}]"
+    return f"[{', '.join(_points(e) if loss.rate else number(e) for e in ends)}]"
 
 
 def _signed(loss: Loss, value: float) -> str:
@@ -68,17 +68,25 @@ def _signed(loss: Loss, value: float) -> str:
 
 def _amount(loss: Loss, value: float, *, points: bool = False) -> str:
     if loss.rate:
-        return f"{number(100 * value)} {'points' if points else '%'}"
+        return f"{_points(value)} {'points' if points else '%'}"
     return f"{number(value)} {loss.unit.split(' per ')[0]}".rstrip()
+
+
+def _points(value: float) -> str:
+    """Hundredths, whole ones from 10 on: "46", "5", "2.5"."""
+    if abs(value) < 0.0005:
+        return "0"
+    return f"{100 * value:.{0 if abs(value) >= 0.0995 else 1}f}".removesuffix(".0")
 
 
 def number(value: float) -> str:
     """As many places as tell something: "12", "2.9", "0.37", "0.004"."""
     if not math.isfinite(value):
         return str(value)
-    size = abs(value)
+    # Rounding must not make 0.9996 another number than 1.
+    size = round(abs(value), 3)
     places = 0 if size >= 100 else 1 if size >= 1 else 2 if size >= 0.095 else 3
     text = f"{value:.{places}f}"
     if float(text) == 0:
-        return "0" if value == 0 or size < 5e-7 else f"{value:.1g}"
+        return "0" if abs(value) < 5e-7 else f"{value:.1g}"
     return text

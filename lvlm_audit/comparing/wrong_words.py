@@ -8,7 +8,7 @@ import numpy as np
 
 from lvlm_audit.comparing.declared import may_rise, metric_of, of, tolerance_of
 from lvlm_audit.comparing.loss import Counts, Loss
-from lvlm_audit.comparing.sides import Pair
+from lvlm_audit.comparing.sides import Pair, part
 from lvlm_audit.document import Finding
 from lvlm_audit.statistics import counts_change
 
@@ -41,8 +41,8 @@ def wrong_words(finding: Finding, pairs: Sequence[Pair], *, seed: int) -> Loss |
     for pair in used:
         at = place[pair.before.cluster]
         for side, probe in enumerate((pair.counted, pair.before)):
-            labelled[side, at] += probe.labelled
-            wrong[side, at] += min(probe.wrong, probe.labelled)
+            labelled[side, at] += max(0, probe.labelled)
+            wrong[side, at] += part(probe.wrong, probe.labelled)
     mute = labelled[0] == 0
     wrong[0, mute] = labelled[0, mute] = labelled[1, mute]
     right = labelled - wrong

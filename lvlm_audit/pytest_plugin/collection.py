@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lvlm_audit.auditing.conclude import decides
+from lvlm_audit.comparing.decision import decides
 from lvlm_audit.document import Finding
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.pytest_plugin.session import SESSION

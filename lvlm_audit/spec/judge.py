@@ -83,7 +83,7 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
             item, check.metric.curve(item), contexts.get(item.asked.cluster, Context(None))
         )
         counts = _counted(check, item)
-        recorded += len(counts)
+        recorded += 1 if check.metric.whole else len(counts)
         for reason, number in _exclusions(check, item).items():
             excluded[reason] = excluded.get(reason, 0) + number
         applicable = counts & ~np.isnan(observed)
@@ -99,8 +99,6 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
             counted += int((applicable & second).sum())
             applicable &= first
         seen = observed[applicable]
-        if check.metric.whole:
-            seen = seen[:1]
         counted += len(seen)
         if len(seen):
             values.setdefault(item.asked.cluster, []).extend(float(v) for v in seen)
@@ -179,13 +177,16 @@ def _contexts(evidence: Evidence) -> dict[str, Context]:
 
 def _counted(check: Check, item: Item) -> npt.NDArray[np.bool_]:
     if check.metric.whole:
-        return np.ones(len(item.token_classes), dtype=bool)
+        # One value an answer: its first token stands for it.
+        return np.arange(len(item.token_classes)) == 0
     if isinstance(item, PairedTrace) or check.tokens == "content":
         return item.content
     return item.eligible
 
 
 def _exclusions(check: Check, item: Item) -> dict[str, int]:
+    if check.metric.whole:
+        return {}
     rest = ~_counted(check, item)
     reasons: dict[str, int] = {}
     if isinstance(item, Trace):

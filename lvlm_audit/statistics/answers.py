@@ -91,7 +91,9 @@ class NetChange:
         if simple <= 0 or self.n < 2:
             return max(1.0, whole)
         net = self.gains - self.losses - self.value * self.probes_each
-        seen = float((net**2).sum()) * self.n / (self.n - 1) / (self.probes * simple)
+        # Both variances without bias, so that images of one probe each have an effect of exactly 1.
+        unbiased = self.n / (self.n - 1) * (self.probes - 1) / self.probes
+        seen = float((net**2).sum()) * unbiased / (self.probes * simple)
         return max(1.0, (seen * (self.n - 1) + whole) / self.n)
 
     def spread(self, confidence: float) -> Spread:
@@ -117,16 +119,11 @@ class NetChange:
         if self.value <= limit + 1e-9:
             return None
         ratio = max(1.0, float((self.probes_each**2).sum()) * self.n / self.probes**2)
-        needed = images_unchanged((self.value - limit) / (self.value + 1), level) * ratio
-        most = needed
-        if self.lost + self.gained:
-            each = self.probes / self.n
-            variance = _variance(self.gained, self.lost, self.probes, limit) * self.design_effect
-            most = variance / each / (self.value - limit) ** 2
-        images = max(MIN_IMAGES, math.ceil(needed))
-        if self.lost + self.gained:
-            while images < student_quantile(1 - 2 * level, images - 1) ** 2 * most:
-                images = max(images + 1, math.ceil(images * 1.01))
+        images = math.ceil(images_unchanged((self.value - limit) / (self.value + 1), level) * ratio)
+        variance = _variance(self.gained, self.lost, self.probes, limit) * self.design_effect
+        each = self.probes / self.n * (self.value - limit) ** 2
+        while images < student_quantile(1 - 2 * level, images - 1) ** 2 * float(variance) / each:
+            images += max(1, images // 100)
         return images
 
     def has_something_to_lose(self, tolerance: Tolerance, level: float) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 
-from lvlm_audit.statistics.answers import net_change
+from lvlm_audit.statistics.answers import NetChange, net_change
 from lvlm_audit.statistics.changes import quantity_change
 from lvlm_audit.statistics.estimates import ShareOfImages, Side
-from lvlm_audit.statistics.paired import Change, Tolerance, images_unchanged
+from lvlm_audit.statistics.paired import Change, Tolerance
 from lvlm_audit.statistics.spread import MIN_IMAGES
 
 MOST_IMAGES = 2000
@@ -68,18 +69,20 @@ class Chances:
 def numbers_that_decide(n: int, side: Side, bound: float, level: float) -> DecidingNumbers:
     """Which numbers of n images decide, each at the one-sided level, as a share of images is judged."""
     other: Side = "<=" if side == ">=" else ">="
-
-    def numbers(of: Side) -> list[int]:
-        return [k for k in range(n + 1) if ShareOfImages(k, n).p_value(of, bound) <= level]
-
-    passes, fails = (numbers(of) if n else [] for of in (side, other))
-    return DecidingNumbers(n, side, _nearest(passes, side), _nearest(fails, other))
+    return DecidingNumbers(
+        n, side, _nearest(n, side, bound, level), _nearest(n, other, bound, level)
+    )
 
 
-def _nearest(numbers: list[int], side: Side) -> int | None:
-    if not numbers:
+def _nearest(n: int, side: Side, bound: float, level: float) -> int | None:
+    """The number nearest to the bound that decides for this side; the p falls with every image beyond."""
+    if n == 0:
         return None
-    return min(numbers) if side == ">=" else max(numbers)
+    beyond = range(n + 1) if side == ">=" else range(n, -1, -1)
+    at = bisect_left(
+        beyond, True, key=lambda held: ShareOfImages(held, n).p_value(side, bound) <= level
+    )
+    return beyond[at] if at <= n else None
 
 
 def images_to_ask(
@@ -115,6 +118,8 @@ def images_to_show(tolerance: Tolerance, level: float) -> int | None:
 
     Points are held against right answers, one an image; shares against quantities.
     """
+    if tolerance.size >= 1:
+        return None
     for n in range(MIN_IMAGES, MOST_IMAGES):
         now, before = np.zeros(n, dtype=bool), np.ones(n, dtype=bool)
         lost: Change
@@ -130,6 +135,20 @@ def images_to_show(tolerance: Tolerance, level: float) -> int | None:
     return None
 
 
-def images_to_exclude(tolerance: Tolerance, level: float) -> int:
-    """The least number of images of which none changed that excludes the tolerated loss."""
-    return images_unchanged(tolerance.size, level)
+def images_to_exclude(tolerance: Tolerance, level: float) -> int | None:
+    """The number of images of which none changed that excludes the tolerated loss.
+
+    Points are held against right answers, one an image; shares against quantities.
+    """
+    if tolerance.scale != 1:
+        same = np.full(MIN_IMAGES, 1.0 if tolerance.scale < 1 else -1.0)
+        return quantity_change(same, same, seed=0).images_to_exclude(tolerance, level)
+
+    def unchanged(n: int) -> NetChange:
+        return net_change(np.ones(n, dtype=bool), np.ones(n, dtype=bool), range(n))
+
+    needed = unchanged(MIN_IMAGES).images_to_exclude(tolerance, level)
+    # What a change says of itself is about right; the exact test may ask for a few more.
+    while needed is not None and unchanged(needed).p_excluded(tolerance) > level:
+        needed += 1
+    return needed

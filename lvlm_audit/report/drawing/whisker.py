@@ -37,14 +37,15 @@ SHADED = frozenset({">=", "<="})
 
 
 def _domain(values: Sequence[float], unit: str) -> tuple[float, float]:
-    low, high = min((0.0, *values)), max((0.0, *values))
+    low, high = min([0.0, *values]), max([0.0, *values])
     if unit == "probability" or is_share(unit):
         return (0.0 if low >= 0 else max(-1.0, -nice_top(-low))), 1.0 if high <= 1 else nice_top(
             high
         )
     # Headroom, so that a bound or an end of the interval does not sit on the edge.
     top = nice_top(1.1 * max(high, -low))
-    return (-top if low < 0 else 0.0), (top if high > 0 else 0.0)
+    # With nothing but zeros there is an axis all the same.
+    return (-top if low < 0 else 0.0), (top if high > 0 or low == 0 else 0.0)
 
 
 def whisker(
