@@ -38,3 +38,5 @@ def show(session: AuditSession, terminal: pytest.TerminalReporter) -> None:
     with speaking(for_pytest):
         summary(session.audit, console, written=session.written, encoding=sys.stdout.encoding)
     terminal.write(text.getvalue())
+    if session.kept is not None:
+        terminal.write_line(session.kept, yellow=True)

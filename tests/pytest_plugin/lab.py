@@ -113,4 +113,4 @@ def pictures(folder: Path, count: int) -> None:
 
     folder.mkdir()
     for i in range(count):
-        Image.new("RGB", (8, 8), (i * 20, 255 - i * 20, 100)).save(folder / f"photo{i}.png")
+        Image.new("RGB", (8, 8), (i * 9, 255 - i * 9, 100)).save(folder / f"photo{i}.png")

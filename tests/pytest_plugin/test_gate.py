@@ -143,6 +143,7 @@ def test_a_baseline_may_be_a_model_which_is_asked_first(nightly):
     (nightly.path / "parent").mkdir()
     (nightly.path / "parent" / "config.json").write_text("{}")
     (nightly.path / "parent" / "model.safetensors").write_bytes(b"the parent's")
+    answered(nightly, right=23)
     result = asked(nightly, "--lvlm-baseline", "parent", "--lvlm-json", "now.json")
     assert result.ret == 0
     assert [need.kind for need in nightly.recorded].count("answers") == 2
