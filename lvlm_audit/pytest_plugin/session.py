@@ -12,12 +12,12 @@ from typing import Any, cast
 
 import pytest
 
-from lvlm_audit.auditing.gated import audit_gated
-from lvlm_audit.auditing.held import Held, stored, update
 from lvlm_audit.auditing.run import Judged
 from lvlm_audit.comparing.decision import Decision
+from lvlm_audit.comparing.held import Held, stored, update
 from lvlm_audit.document import Audit, Expectation, Finding, Verdict
 from lvlm_audit.errors import LvlmAuditError
+from lvlm_audit.gating.gated import audit_gated
 from lvlm_audit.pytest_plugin.hooks import call
 from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.pytest_plugin.reporting import DOCUMENT, report_failed
