@@ -210,7 +210,7 @@ class AuditSession:
         if self.audit.verdict == Verdict.FAIL and session.exitstatus == pytest.ExitCode.OK:
             report_failed(self.config, [DOCUMENT], self.audit.headline, "call")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        elif session.exitstatus == pytest.ExitCode.TESTS_FAILED and all(self._failed):
+        elif session.exitstatus == pytest.ExitCode.TESTS_FAILED and self._only_undecided(session):
             # Nothing failed but what is undecided, and that is no failure of the model.
             session.exitstatus = EXIT_UNDECIDED
 
@@ -235,6 +235,10 @@ class AuditSession:
     def _document(self) -> Audit:
         assert self._judged is not None
         return self._judged.document(self._seen, self._expected)
+
+    def _only_undecided(self, session: pytest.Session) -> bool:
+        """Whether all that failed in this session, collection included, is undecided and nothing more."""
+        return len(self._failed) == session.testsfailed > 0 and all(self._failed)
 
     def _update(self, audit: Audit) -> None:
         """Only what is green, and whole, may become what later runs are held against."""
