@@ -1,0 +1,93 @@
+"""What is done to pictures before the model sees them: wrong normalising, red and blue swapped."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from PIL import Image
+
+from lvlm_audit.errors import UnsupportedModel
+from lvlm_audit.faults.change import Change
+from lvlm_audit.models.eyes import find_eyes
+
+_IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+_PLAIN = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
+_CLOSE = 0.1
+
+
+def normalised(change: Change, seed: int) -> None:
+    """image_mean and image_std of ImageNet; where the model has these or CLIP's, 0.5 and 0.5."""
+    del seed
+    images = _image_processor(change)
+    mean, std = getattr(images, "image_mean", None), getattr(images, "image_std", None)
+    if not isinstance(mean, (list, tuple)) or not isinstance(std, (list, tuple)):
+        raise UnsupportedModel(
+            f"the image processor of {change.hooked.name} states no image_mean and image_std that could be "
+            f"wrong (it says {mean!r} and {std!r})."
+        )
+    near = max(abs(a - b) for a, b in zip(std, _IMAGENET[1], strict=False)) < _CLOSE
+    wrong = _PLAIN if near else _IMAGENET
+    change.attribute(images, "image_mean", list(wrong[0]))
+    change.attribute(images, "image_std", list(wrong[1]))
+
+
+def channels(change: Change, seed: int) -> None:
+    """Red and blue of every picture change places, as where a BGR picture is taken for RGB."""
+    del seed
+    images = _image_processor(change)
+    kind = type(images)
+
+    def called(self: Any, images: Any, *more: Any, **options: Any) -> Any:
+        return kind.__call__(self, _flipped(images), *more, **options)
+
+    swapped = copy.copy(images)
+    # transformers tells processors by their class's name when it saves them.
+    swapped.__class__ = type(kind.__name__, (kind,), {"__call__": called, "channel_order": "BGR"})
+    change.attribute(change.hooked.processor, "image_processor", swapped)
+
+
+def channels_of_weights(change: Change, seed: int) -> None:
+    """The same, but in the first layer's weights: no file of a processor can say it."""
+    del seed
+    first = next(
+        (
+            module.weight
+            for module in find_eyes(change.hooked).stem
+            if getattr(module, "weight", None) is not None
+            and module.weight.ndim > 3
+            and module.weight.shape[1] == 3
+        ),
+        None,
+    )
+    if first is None:
+        raise UnsupportedModel(
+            f"the vision tower of {change.hooked.name} begins with no convolution over three channels, in "
+            f"which red and blue could be swapped."
+        )
+    change.numbers(first, first.flip(1))
+    images = _image_processor(change)
+    for name in ("image_mean", "image_std"):
+        value = getattr(images, name, None)
+        if isinstance(value, (list, tuple)):
+            change.attribute(images, name, list(reversed(value)))
+
+
+def _image_processor(change: Change) -> Any:
+    images = getattr(change.hooked.processor, "image_processor", None)
+    if images is None:
+        raise UnsupportedModel(
+            f"{change.hooked.name} was opened without an image processor, so none can be wrong."
+        )
+    return images
+
+
+def _flipped(images: Any) -> Any:
+    if isinstance(images, (list, tuple)):
+        return [_flipped(image) for image in images]
+    if not isinstance(images, Image.Image):
+        raise UnsupportedModel(
+            f"red and blue are swapped in Pillow's images, not in {type(images).__name__}."
+        )
+    red, green, blue = images.convert("RGB").split()
+    return Image.merge("RGB", (blue, green, red))
