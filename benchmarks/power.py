@@ -11,17 +11,22 @@ import datetime
 import hashlib
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import beta
+
+from benchmarks.markdown import rendered
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.demo.assemble import demo_folder, provenance
 from lvlm_audit.demo.probes import demo_probes
-from lvlm_audit.errors import LvlmAuditError
+from lvlm_audit.errors import LvlmAuditError, UsageError
 from lvlm_audit.faults.catalogue import FAULTS
 from lvlm_audit.faults.fault import Fault
 from lvlm_audit.models.hooked import HookedModel
+from lvlm_audit.power.cells import Cell, Row
 from lvlm_audit.power.labelling import (
     RULE,
     SCENES,
@@ -34,6 +39,7 @@ from lvlm_audit.writing import write_whole
 
 ROOT = Path(__file__).parent.parent
 LABELS = ROOT / "docs" / "power-labels.json"
+PAGE = ROOT / "docs" / "power.md"
 
 
 def said_by(hooked: HookedModel, fault: Fault | None, seed: int, key: dict[str, Any]) -> list[str]:
@@ -112,16 +118,153 @@ def label(names: list[str], seed: int, threads: int) -> None:
     write_whole(LABELS, json.dumps(document, indent=1) + "\n")
 
 
+MAX_NEW_TOKENS = 32
+"""The demo model's answers are shorter; a broken one does not stop by itself."""
+SIZES, SETS = (24, 48), 3
+HEALTHY_SETS, HEALTHY_SEED = 15, 1600
+ALIKE = ("unchanged", "rounding noise", "other threads", "other batch")
+"""Healthy whatever a label says: nothing is changed but how it is computed."""
+_LETTERS = {"shown": "s", "excluded": "e", "undecided": "u", "not compared": "n"}
+
+
+def table(threads: int) -> None:
+    """Run the gate on every fault, and on healthy candidates, and write the page."""
+    import torch
+
+    from lvlm_audit.engine.local import opened
+    from lvlm_audit.models.aliases import resolve
+    from lvlm_audit.models.identity import fingerprint
+    from lvlm_audit.power.cells import rows
+    from lvlm_audit.power.running import measure
+    from lvlm_audit.power.sets import drawn_sets
+    from lvlm_audit.settings.audit import Settings
+    from lvlm_audit.spec.suite import suite
+
+    if not LABELS.is_file():
+        raise UsageError(
+            f"{LABELS} is missing: labels are measured and committed before the gate is run "
+            f"(python -m benchmarks.power label)."
+        )
+    labels = json.loads(LABELS.read_text("utf-8"))
+    known = {one["fault"]: one["label"] for one in labels["faults"]}
+    torch.set_num_threads(threads)
+    settings = Settings(max_new_tokens=MAX_NEW_TOKENS)
+    checkpoint = resolve(str(demo_folder()))
+    common: dict[str, Any] = {
+        "open_model": lambda: opened(settings, checkpoint),
+        "model_key": f"{fingerprint(checkpoint)} {threads} threads",
+        "is_demo": True,
+        "on_progress": lambda event: print(event.what, flush=True),
+    }
+    whole = measure(suite(), settings, drawn_sets(SIZES, SETS), list(FAULTS), **common)
+    alike = measure(
+        suite(),
+        settings,
+        drawn_sets([SIZES[0]], HEALTHY_SETS, first=HEALTHY_SEED),
+        [FAULTS.get(name) for name in ALIKE],
+        fresh=True,
+        **common,
+    )
+    broken = [text for one in (*whole.cells, *alike.cells) for text in one.mismatch]
+    if broken or whole.notes:
+        raise UsageError(f"not every cell could be compared: {[*broken, *whole.notes][:3]}")
+    of_faults = list(rows(whole.cells))
+    made = [
+        {
+            "fault": row.fault,
+            "label": known.get(row.fault, "not labelled"),
+            "images": row.images,
+            "red": row.red,
+            "sets": row.sets,
+            "cells": {name: _short(row, name) for name in whole.checks},
+        }
+        for row in of_faults
+    ]
+    PAGE.write_text(
+        rendered(
+            Path(__file__).parent / "power.md.jinja",
+            {},
+            sets=SETS,
+            checks=whole.checks,
+            rows=made,
+            summary=_summary(made, alike.cells),
+            sentences=[
+                (
+                    c.fault,
+                    " ".join([*(o.sentence for o in c.outcomes if o.outcome == "shown"), *c.fed]),
+                )
+                for c in whole.cells
+                if c.red and c.images == SIZES[-1] and c.set == 0
+            ],
+            healthy=_healthy(alike.cells),
+            labels=labels,
+            versions=", ".join(f"{n} {v}" for n, v in labels["versions"].items()),
+            threads=threads,
+        ),
+        "utf-8",
+    )
+    print(f"written {PAGE}")
+
+
+def _short(row: Row, check: str) -> str:
+    counts = row.checks.get(check, {})
+    found = " ".join(f"{n}{_LETTERS[name]}" for name, n in counts.items() if n)
+    needed = row.needed.get(check)
+    return found + (f" ({needed})" if needed is not None and counts.get("undecided") else "")
+
+
+def _summary(made: Sequence[Mapping[str, Any]], alike: Sequence[Cell]) -> str:
+    """What was asked for and whether it holds, in sentences."""
+    said = []
+    for size in SIZES:
+        real = [row for row in made if row["label"] == "real" and row["images"] == size]
+        red, sets = sum(row["red"] for row in real), sum(row["sets"] for row in real)
+        missed = ", ".join(
+            f"{r['fault']} ({r['red']} of {r['sets']})" for r in real if r["red"] < r["sets"]
+        )
+        said.append(
+            f"**Real faults, sets of {size} images: {red} of {sets} red**"
+            + (f"; not always: {missed}." if missed else ".")
+        )
+    calm = [row for row in made if row["label"] in ("healthy", "better")]
+    red, sets = sum(row["red"] for row in calm), sum(row["sets"] for row in calm)
+    said.append(f"**Healthy candidates of the table: {red} of {sets} red.**")
+    said.append(
+        f"**Healthy audits that differ in probes, threads, batch or rounding: {sum(c.red for c in alike)} of "
+        f"{len(alike)} red.**"
+    )
+    return "\n".join(f"- {text}" for text in said)
+
+
+def _healthy(alike: Sequence[Cell]) -> dict[str, Any]:
+    red = sum(one.red for one in alike)
+    # Clopper and Pearson, one-sided.
+    above = float(beta.ppf(0.95, red + 1, len(alike) - red))
+    return {
+        "audits": len(alike),
+        "kinds": ", ".join(ALIKE),
+        "red": red,
+        "undecided": sum(one.undecided for one in alike),
+        "bound": f"{red} of {len(alike)} bounds the rate of false alarms at {above:.1%} (95 %, one-sided).",
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.power", description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("label", help="what each fault costs in truth")
+    one = commands.add_parser(
+        "label", help="what each fault costs in truth; docs/power-labels.json"
+    )
     one.add_argument("--only", nargs="*", default=[], choices=FAULTS.names())
     one.add_argument("--seed", type=int, default=0)
-    one.add_argument("--threads", type=int, default=2)
+    commands.add_parser("table", help="the gate on every fault; docs/power.md")
     options = parser.parse_args()
     try:
-        label(options.only, options.seed, options.threads)
+        if options.command == "label":
+            label(options.only, options.seed, options.threads)
+        else:
+            table(options.threads)
     except LvlmAuditError as error:
         print(error, file=sys.stderr)
         return 1

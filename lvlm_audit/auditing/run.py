@@ -114,6 +114,7 @@ def audit_model(
     *,
     given: Given = NOTHING_GIVEN,
     baseline: Audit | None = None,
+    states: bool = True,
     on_progress: OnProgress | None = None,
 ) -> Judged:
     """Audit a model: find it, record what the suite needs (or reuse it), and judge.
@@ -123,6 +124,7 @@ def audit_model(
         settings: model, probes and how to record.
         given: a model or probes that are in memory already.
         baseline: an earlier audit, for the checks that are held against one.
+        states: without them only what the checks need is recorded, and answers.
         on_progress: called while recording.
 
     Raises:
@@ -141,6 +143,7 @@ def audit_model(
     needs = plan(
         suite.checks,
         settings.lens,
+        states=states,
         compare_llm=settings.compare_llm,
         labelled=settings.control is None and any(map(labelled, probes)),
         redecode=settings.redecode,

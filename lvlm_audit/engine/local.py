@@ -33,10 +33,15 @@ def opened(
     """
     if isinstance(checkpoint, InMemory):
         return nullcontext(checkpoint.model)
-    return _load(settings, checkpoint)
+    return load_model(settings, checkpoint)
 
 
-def _load(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
+def load_model(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
+    """Opens a checkpoint as settings have it; whoever asks closes it.
+
+    Raises:
+        LvlmAuditError: as `models.opening.load`.
+    """
     from lvlm_audit.models.opening import load
 
     return load(
@@ -112,5 +117,5 @@ class LocalEngine:
             Step(self._on_progress, "opening the model")
             assert isinstance(self._checkpoint, Checkpoint)
             _log.info("opening %s", self._checkpoint.described())
-            self._model = _load(self._settings, self._checkpoint)
+            self._model = load_model(self._settings, self._checkpoint)
         return self._model

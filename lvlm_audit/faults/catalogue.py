@@ -19,7 +19,7 @@ HEALTHY: tuple[Fault, ...] = (
     ),
     Fault(
         name="rounding noise",
-        what="Each weight is moved to a neighbouring number of its dtype, or not.",
+        what="One weight in twelve is moved to a neighbouring number: as much as rounding once more.",
         intended="healthy",
         damage="noise:rounding",
     ),
