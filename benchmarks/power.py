@@ -25,6 +25,7 @@ from lvlm_audit.demo.probes import demo_probes
 from lvlm_audit.errors import LvlmAuditError, UsageError
 from lvlm_audit.faults.catalogue import FAULTS
 from lvlm_audit.faults.fault import Fault
+from lvlm_audit.faults.identity import identity
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.power.cells import Cell, Row
 from lvlm_audit.power.labelling import (
@@ -35,6 +36,7 @@ from lvlm_audit.power.labelling import (
     measured,
     rights,
 )
+from lvlm_audit.probes.probe import Probe
 from lvlm_audit.writing import write_whole
 
 ROOT = Path(__file__).parent.parent
@@ -42,19 +44,21 @@ LABELS = ROOT / "docs" / "power-labels.json"
 PAGE = ROOT / "docs" / "power.md"
 
 
-def said_by(hooked: HookedModel, fault: Fault | None, seed: int, key: dict[str, Any]) -> list[str]:
+def said_by(
+    hooked: HookedModel,
+    fault: Fault | None,
+    seed: int,
+    key: dict[str, Any],
+    probes: Sequence[Probe],
+) -> list[str]:
     """The answers of a candidate to the labels' scenes, asked once."""
     from lvlm_audit.faults.applying import applied
 
-    of = {**key, "seed": seed}
-    if fault is not None:
-        # Its name and its words are not what it does.
-        of |= {"damage": fault.damage, "how": dict(fault.how), "batch": fault.batch_size}
+    of = {**key, "fault": None if fault is None else identity(fault, seed)}
     digest = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
     path = cache_dir() / "power-labels" / f"{digest}.json"
     if path.is_file():
         return list(json.loads(path.read_text("utf-8")))
-    probes = demo_probes(SCENES, SCENES_SEED)
     if fault is None:
         said = answers(hooked, probes)
     else:
@@ -82,11 +86,11 @@ def label(names: list[str], seed: int, threads: int) -> None:
     probes = demo_probes(SCENES, SCENES_SEED)
     rows = []
     with load(str(folder)) as hooked:
-        before = rights(probes, said_by(hooked, None, seed, key))
+        before = rights(probes, said_by(hooked, None, seed, key, probes))
         for fault in FAULTS:
             if names and fault.name not in names:
                 continue
-            after = rights(probes, said_by(hooked, fault, seed, key))
+            after = rights(probes, said_by(hooked, fault, seed, key, probes))
             found = measured(before, after)
             rows.append(
                 {

@@ -75,4 +75,4 @@ def is_demo(hooked: HookedModel) -> bool:
 
 def _found(home: str) -> Any:
     module, _, name = home.partition(":")
-    return getattr(importlib.import_module(f"lvlm_audit.faults.{module}"), name)
+    return getattr(importlib.import_module(module), name)

@@ -18,8 +18,8 @@ class Fault:
         name: unique.
         what: one sentence.
         intended: what it is meant to be.
-        damage: "module:function" under `lvlm_audit.faults`; called with a `Change`, the seed and `strength`.
-        how: further arguments of the damage.
+        damage: "module:function"; called with a `Change` (`lvlm_audit.faults.change`) and the seed.
+        how: further arguments, by name.
         batch_size: how many probes are asked at once; None: as usual.
         demo_only: it is trained on drawn scenes, which only the demo model knows.
         kept_in: "weights" (a checkpoint folder can hold it), or why none can.

@@ -14,7 +14,7 @@ _MOVED = 1 / 12
 """Of weights by one number each: in the mean square as much as rounding once more, whose error is even."""
 
 
-def rounding(change: Change, seed: int) -> None:
+def neighbours(change: Change, seed: int) -> None:
     """One weight in twelve is moved to a neighbouring number of its dtype, up or down."""
     source = generator(seed)
     for weight in change.hooked.model.parameters():

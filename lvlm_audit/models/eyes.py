@@ -7,7 +7,7 @@ longest row of blocks, and the projector is what finishes after it.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +48,8 @@ def find_eyes(hooked: HookedModel) -> Eyes:
         UnsupportedModel: it cannot be asked either way, or what runs for a picture alone has no such parts.
     """
     names = {id(module): name for name, module in hooked.model.named_modules()}
-    seeing = _ran(hooked, _seeing(hooked), "with a picture")
-    blind = {id(module) for module in _ran(hooked, _blind(hooked), "without a picture")}
+    seeing = _ran(hooked, _seeing, "with a picture")
+    blind = {id(module) for module in _ran(hooked, _blind, "without a picture")}
     decoder = {id(module) for block in hooked.anatomy.blocks for module in block.modules()}
     order = [
         module
@@ -104,9 +104,9 @@ def _blind(hooked: HookedModel) -> Inputs:
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
-def _ran(hooked: HookedModel, inputs: Inputs, how: str) -> list[nn.Module]:
+def _ran(hooked: HookedModel, asked: Callable[[HookedModel], Inputs], how: str) -> list[nn.Module]:
     try:
-        return [module for module, _ in calls_of(hooked.model, inputs).order]
+        return [module for module, _ in calls_of(hooked.model, asked(hooked)).order]
     except LvlmAuditError as error:
         raise UnsupportedModel(
             f"{hooked.name} cannot be asked {how}, so what it sees with cannot be found: {error}"

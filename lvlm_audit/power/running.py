@@ -19,6 +19,7 @@ from lvlm_audit.comparing import compare
 from lvlm_audit.document import Audit
 from lvlm_audit.errors import CheckError, DocumentError, UnsupportedModel
 from lvlm_audit.faults.fault import Fault
+from lvlm_audit.faults.identity import identity
 from lvlm_audit.models.in_memory import InMemory
 from lvlm_audit.notes import Note
 from lvlm_audit.power.cells import Cell, cell
@@ -201,7 +202,7 @@ class _Run:
             "settings": dict(_settings(self.settings)),
         }
         if fault is not None:
-            of["fault"] = [fault.damage, dict(fault.how), fault.batch_size, seed]
+            of["fault"] = identity(fault, seed)
         digest = hashlib.sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()
         folder = (
             "parent" if fault is None else "".join(c if c.isalnum() else "-" for c in fault.name)

@@ -144,9 +144,9 @@ def test_noise_has_the_size_that_it_says() -> None:
 def test_rounding_noise_moves_no_weight_further_than_to_its_neighbour() -> None:
     model, processor = tiny_models.llava(dtype=torch.bfloat16)
     hooked = hook(model, processor)
-    before = [p.clone() for p in model.parameters()]
+    before = [p.detach().clone() for p in model.parameters()]
     with applied("rounding noise", hooked):
-        after = torch.cat([p.flatten() for p in model.parameters()]).float()
+        after = torch.cat([p.detach().flatten() for p in model.parameters()]).float()
     was = torch.cat([p.flatten() for p in before]).float()
     away = ((after - was) / was).abs().nan_to_num()
     assert float(away.max()) <= 2**-7

@@ -175,7 +175,7 @@ def test_sets_share_no_image() -> None:
         seen = [{p.cluster for p in one.probes} for one in sets]
         assert [len(one) for one in seen] == [one.images for one in sets]
         assert sum(map(len, seen)) == len(set.union(*seen))
-    with pytest.raises(UsageError, match="need 12 images .* have 10"):
+    with pytest.raises(UsageError, match="need 12 images .*probes have 10"):
         parts(tiny_models.probes(10), [6], 2)
 
 
