@@ -22,12 +22,13 @@ from benchmarks.markdown import rendered
 from lvlm_audit.cache import cache_dir
 from lvlm_audit.demo.assemble import demo_folder, provenance
 from lvlm_audit.demo.probes import demo_probes
+from lvlm_audit.document import Outcome
 from lvlm_audit.errors import LvlmAuditError, UsageError
 from lvlm_audit.faults.catalogue import FAULTS
 from lvlm_audit.faults.fault import Fault
 from lvlm_audit.faults.identity import identity
 from lvlm_audit.models.hooked import HookedModel
-from lvlm_audit.power.cells import Cell, Row
+from lvlm_audit.power.cells import Cell, Row, rows
 from lvlm_audit.power.labelling import (
     RULE,
     SCENES,
@@ -36,6 +37,7 @@ from lvlm_audit.power.labelling import (
     measured,
     rights,
 )
+from lvlm_audit.power.running import Power, measure
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.writing import write_whole
 
@@ -138,8 +140,6 @@ def table(threads: int) -> None:
     from lvlm_audit.engine.local import opened
     from lvlm_audit.models.aliases import resolve
     from lvlm_audit.models.identity import fingerprint
-    from lvlm_audit.power.cells import rows
-    from lvlm_audit.power.running import measure
     from lvlm_audit.power.sets import drawn_sets
     from lvlm_audit.settings.audit import Settings
     from lvlm_audit.spec.suite import suite
@@ -150,7 +150,6 @@ def table(threads: int) -> None:
             f"(python -m benchmarks.power label)."
         )
     labels = json.loads(LABELS.read_text("utf-8"))
-    known = {one["fault"]: one["label"] for one in labels["faults"]}
     torch.set_num_threads(threads)
     settings = Settings(max_new_tokens=MAX_NEW_TOKENS)
     checkpoint = resolve(str(demo_folder()))
@@ -172,7 +171,20 @@ def table(threads: int) -> None:
     broken = [text for one in (*whole.cells, *alike.cells) for text in one.mismatch]
     if broken or whole.notes:
         raise UsageError(f"not every cell could be compared: {[*broken, *whole.notes][:3]}")
-    of_faults = list(rows(whole.cells))
+    write_whole(PAGE, page(whole, alike.cells, labels, threads))
+    print(f"written {PAGE}")
+
+
+def page(whole: Power, alike: Sequence[Cell], labels: Mapping[str, Any], threads: int) -> str:
+    """docs/power.md.
+
+    Args:
+        whole: every fault on every set.
+        alike: the healthy audits.
+        labels: docs/power-labels.json.
+        threads: of the audits.
+    """
+    known = {one["fault"]: one["label"] for one in labels["faults"]}
     made = [
         {
             "fault": row.fault,
@@ -182,32 +194,31 @@ def table(threads: int) -> None:
             "sets": row.sets,
             "cells": {name: _short(row, name) for name in whole.checks},
         }
-        for row in of_faults
+        for row in rows(whole.cells)
     ]
-    PAGE.write_text(
-        rendered(
-            Path(__file__).parent / "power.md.jinja",
-            {},
-            sets=SETS,
-            checks=whole.checks,
-            rows=made,
-            summary=_summary(made, alike.cells),
-            sentences=[
-                (
-                    c.fault,
-                    " ".join([*(o.sentence for o in c.outcomes if o.outcome == "shown"), *c.fed]),
-                )
-                for c in whole.cells
-                if c.red and c.images == SIZES[-1] and c.set == 0
-            ],
-            healthy=_healthy(alike.cells),
-            labels=labels,
-            versions=", ".join(f"{n} {v}" for n, v in labels["versions"].items()),
-            threads=threads,
-        ),
-        "utf-8",
+    largest = max(cell.images for cell in whole.cells)
+    sentences = [
+        (
+            cell.fault,
+            " ".join(one.sentence for one in cell.outcomes if one.outcome is Outcome.SHOWN)
+            + (f" Fed differently: {', '.join(cell.fed)}." if cell.fed else ""),
+        )
+        for cell in whole.cells
+        if cell.red and cell.images == largest and cell.set == 0
+    ]
+    return rendered(
+        Path(__file__).parent / "power.md.jinja",
+        {},
+        sets=max(row["sets"] for row in made),
+        checks=whole.checks,
+        rows=made,
+        summary=_summary(made, alike),
+        sentences=sentences,
+        healthy=_healthy(alike),
+        labels=labels,
+        versions=", ".join(f"{name} {number}" for name, number in labels["versions"].items()),
+        threads=threads,
     )
-    print(f"written {PAGE}")
 
 
 def _short(row: Row, check: str) -> str:
@@ -218,26 +229,32 @@ def _short(row: Row, check: str) -> str:
 
 
 def _summary(made: Sequence[Mapping[str, Any]], alike: Sequence[Cell]) -> str:
-    """What was asked for and whether it holds, in sentences."""
+    """What was asked for and what came out, in sentences."""
     said = []
-    for size in SIZES:
+    for size in dict.fromkeys(row["images"] for row in made):
         real = [row for row in made if row["label"] == "real" and row["images"] == size]
-        red, sets = sum(row["red"] for row in real), sum(row["sets"] for row in real)
         missed = ", ".join(
-            f"{r['fault']} ({r['red']} of {r['sets']})" for r in real if r["red"] < r["sets"]
+            f"{row['fault']} ({row['red']} of {row['sets']})"
+            for row in real
+            if row["red"] < row["sets"]
         )
         said.append(
-            f"**Real faults, sets of {size} images: {red} of {sets} red**"
+            f"**Real faults, sets of {size} images: {_red(real)} red**"
             + (f"; not always: {missed}." if missed else ".")
         )
     calm = [row for row in made if row["label"] in ("healthy", "better")]
-    red, sets = sum(row["red"] for row in calm), sum(row["sets"] for row in calm)
-    said.append(f"**Healthy candidates of the table: {red} of {sets} red.**")
     said.append(
-        f"**Healthy audits that differ in probes, threads, batch or rounding: {sum(c.red for c in alike)} of "
-        f"{len(alike)} red.**"
+        f"**Candidates of the table that are labelled healthy or better: {_red(calm)} red.**"
+    )
+    said.append(
+        f"**Healthy audits that differ in probes, threads, batch or rounding: "
+        f"{sum(cell.red for cell in alike)} of {len(alike)} red.**"
     )
     return "\n".join(f"- {text}" for text in said)
+
+
+def _red(made: Sequence[Mapping[str, Any]]) -> str:
+    return f"{sum(row['red'] for row in made)} of {sum(row['sets'] for row in made)}"
 
 
 def _healthy(alike: Sequence[Cell]) -> dict[str, Any]:
