@@ -87,7 +87,7 @@ FAULTY: tuple[Fault, ...] = (
             damage="lvlm_audit.faults.noise:block",
             how={"strength": strength},
         )
-        for strength in (0.5, 1.0, 2.0)
+        for strength in (0.25, 0.5, 1.0)
     ),
     Fault(
         name="blocks swapped",

@@ -194,7 +194,7 @@ def test_the_command_prints_every_fault_and_writes_every_cell(
     said = capsys.readouterr().out
     for word in ("unchanged", "projector zeroed", "of 2", "informs"):
         assert word in said
-    assert out.read_text().count('"fault"') == 4
+    assert out.read_text().count('"fault":') == 4
     assert main([*arguments, "--images", "x"]) == 1
     assert "--images 'x': give whole numbers" in capsys.readouterr().err
     assert main([*arguments, "--only", "projecter zeroed"]) == 1
