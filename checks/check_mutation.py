@@ -1,22 +1,22 @@
 """Mutation: late layers may revise the answer, but not as a habit, and not against the image."""
 
-from lvlm_audit import Check, Severity, Stage, at_least, at_most
+from lvlm_audit import Check, Severity, Stage, at_least, described
 from lvlm_audit.metrics import image_divergence, token_probability
 from lvlm_audit.properties import Kept, LateMutation
 
 late_switch_bounded = Check(
-    "Few content tokens replace a settled leader in the last quarter of the depth.",
+    "How many content tokens replace a settled leader in the last quarter of the depth.",
     stage=Stage.MUTATION,
     metric=token_probability,
     property=LateMutation(),
-    holds_for=at_most(0.30, of="tokens"),
+    holds_for=described(of="tokens"),
     tokens="content",
     severity=Severity.WARN,
     rationale=(
         "Late reversals are where hallucinated tokens enter, but ordinary tokens reverse too: on the "
-        "published LLaVA-1.5 curves about 12 of 20 switch leader late, most of them by less than the "
-        "margin asked here. More than three in ten by a clear margin is worth a look, not a verdict. A "
-        "later gain of the same word is none, nor is an answer that forms late where nothing had settled."
+        "published LLaVA-1.5 curves about 12 of 20 switch leader late, and healthy models differ by more "
+        "than any bound would forgive. So no bound is declared. A later gain of the same word is none, nor "
+        "is an answer that forms late where nothing had settled."
     ),
 )
 

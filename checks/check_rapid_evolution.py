@@ -1,6 +1,6 @@
 """Rapid evolution: the answer takes shape on the way up, and more than any fluent answer would."""
 
-from lvlm_audit import Check, Severity, Stage, at_least, at_most
+from lvlm_audit import Check, Severity, Stage, at_least, described
 from lvlm_audit.metrics import nucleus_mass, token_lead, token_probability
 from lvlm_audit.properties import LevelGap, Rise, Value
 
@@ -30,14 +30,15 @@ beats_distractor = Check(
 )
 
 levels_agree = Check(
-    "Probability and distribution place a token's critical layer at about the same depth.",
+    "How far apart in depth probability and distribution place a token's critical layer.",
     stage=Stage.RAPID_EVOLUTION,
     metric=nucleus_mass,
     property=LevelGap(),
-    holds_for=at_most(0.15, of="mean"),
+    holds_for=described(of="mean"),
     severity=Severity.WARN,
     rationale=(
-        "Two readings of one event may differ by a few blocks; beyond 15 % of the depth they do not "
-        "describe the same event, and neither may be called the critical layer without the other."
+        "Two readings of one event may differ by a few blocks. Far apart they do not describe the same "
+        "event, and neither may be called the critical layer without the other. Healthy models differ in "
+        "this, so no bound is declared."
     ),
 )

@@ -102,5 +102,9 @@ class SignalError(LvlmAuditError):
     """A hallucination signal that is declared wrongly, or that gave no number a token."""
 
 
+class CannotJudge(LvlmAuditError):
+    """A gate that could decide nothing: with these probes, or between these two audits."""
+
+
 class DocumentError(LvlmAuditError):
     """An audit document (JSON) that cannot be read: not ours, damaged, or from a newer version."""

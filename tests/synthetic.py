@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ def trace(
     distractor: float = 0.01,
     classes: Sequence[TokenClass] | None = None,
     reference: str | None = None,
+    labels: Mapping[str, Any] | None = None,
     nucleus: Sequence[float] | None = None,
     candidates: Mapping[int, Sequence[float]] | None = None,
     inputs: Sequence[int] | None = None,
@@ -59,7 +61,7 @@ def trace(
         )
 
     return Trace(
-        asked=Asked(name, "What color is it?", cluster or name, reference),
+        asked=Asked(name, "What color is it?", cluster or name, reference, labels or {}),
         lens=lens,
         answer="".join([VOCABULARY[EMITTED]] * tokens),
         token_ids=np.full(tokens, EMITTED, dtype=np.int64),
@@ -95,12 +97,13 @@ def pair(
     name: str = "p0",
     cluster: str | None = None,
     advantage: float = 2.0,
+    surprisal: float = 1.0,
     text: str = "answer",
     tokens: int = 4,
 ) -> PairedTrace:
     """A paired replay whose tokens all follow one grounding curve."""
     curve = np.asarray(divergence, dtype=np.float32)
-    base = np.full(tokens, -1.0, dtype=np.float32)
+    base = np.full(tokens, -surprisal, dtype=np.float32)
     return PairedTrace(
         asked=Asked(name, "What color is it?", cluster or name, "It is blue."),
         lens="normed",

@@ -48,6 +48,25 @@ def test_nothing_at_all_is_no_certainty():
     assert found.p_value("<=", 0.1) > 0.05
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_the_second_night_of_an_unchanged_model(times):
+    """The same images with the same words: no crash, no difference, and no proof that there is none."""
+    draw = np.random.default_rng(5)
+    counted = draw.integers(1, 9, 12).astype(float)
+    held = draw.binomial(counted.astype(int), 0.3).astype(float)
+    found = rate_difference([held, times * held], [counted, times * counted], seed=0)
+    assert found.value == pytest.approx(0, abs=1e-12)
+    spread = found.spread(0.95)
+    assert -0.3 < spread.low < -0.1
+    assert 0.1 < spread.high < 0.3
+    for side, bound in ((">=", -0.05), ("<=", 0.05)):
+        assert found.p_value(side, bound) > 0.1
+        assert found.p_value(side, 10 * bound) < 0.025
+    needed = images_to_decide(found, 0.05, 0.95)
+    assert needed is not None
+    assert needed > 12
+
+
 def test_few_images_of_one_group_decide_nothing():
     counted = np.ones((2, 40))
     counted[0, MIN_IMAGES - 1 :] = 0

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from lvlm_audit.api.given import understood
 from lvlm_audit.api.progress import watched
-from lvlm_audit.auditing.run import audit_model
-from lvlm_audit.comparing import earlier, with_comparison
+from lvlm_audit.auditing.gated import audit_gated
+from lvlm_audit.auditing.held import Held
 from lvlm_audit.document import Audit
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.progress import OnProgress
 from lvlm_audit.settings.audit import Chosen
+from lvlm_audit.settings.gate import FailOn, Gate, Inconclusive
 from lvlm_audit.spec.suite import Suite, chosen_suite
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def audit(
     processor: Any = None,
     suite: str | Path | Suite = "default",
     baseline: str | Path | Audit | None = None,
+    fail_on: FailOn | None = None,
+    inconclusive: Inconclusive | None = None,
+    baseline_allow_mismatch: bool = False,
     cache: bool = True,
     on_progress: OnProgress | None = None,
     **settings: Unpack[Chosen],
@@ -45,7 +49,12 @@ def audit(
         probes: a folder, a file, or a list of `Probe`; None: a bundled set.
         processor: of a transformers model.
         suite: a shipped suite by name, a folder or file of checks, or a `Suite`.
-        baseline: an earlier audit, to which each finding is compared.
+        baseline: what the model is held against: an earlier audit, its file, or the name of a model, which is
+            asked the same.
+        fail_on: what fails: "regression" (where there is a baseline), "absolute" (where there is none),
+            "both", or "not-excluded".
+        inconclusive: what becomes of undecided checks: "warn", "fail" or "more".
+        baseline_allow_mismatch: compare although the two were not asked the same.
         cache: False: nothing is taken out of the store or kept in it.
         on_progress: called with each `Progress`; None: shown on a terminal and in a notebook.
         **settings: as pytest's options, without `--lvlm-` (docs/settings.md): `max_new_tokens=48`.
@@ -61,13 +70,16 @@ def audit(
         True
     """
     family, names = chosen_suite(suite)
-    before = (
-        baseline if baseline is None or isinstance(baseline, Audit) else earlier(Path(baseline))
+    held = Held(baseline=baseline) if isinstance(baseline, Audit) else None
+    gate = Gate(
+        baseline="a document in memory" if held else None if baseline is None else str(baseline),
+        fail_on=fail_on,
+        inconclusive=inconclusive,
+        baseline_allow_mismatch=baseline_allow_mismatch,
     )
     with (
         watched(on_progress) as listener,
         understood(model, probes, settings, processor=processor, cache=cache) as (chosen, given),
     ):
-        judged = audit_model(family, chosen, given=given, baseline=before, on_progress=listener)
-    document = judged.document(names)
-    return document if before is None else with_comparison(document, before, seed=judged.seed)
+        judged = audit_gated(family, chosen, gate, given=given, held=held, on_progress=listener)
+    return judged.document(names)

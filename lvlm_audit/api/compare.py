@@ -11,7 +11,9 @@ from lvlm_audit.document import Audit, Comparison
 def compare(
     audit: str | Path | Audit, baseline: str | Path | Audit, *, seed: int = 0
 ) -> Comparison:
-    """Compares two audits: paired differences of their findings, this audit minus the baseline.
+    """Compares two audits: what was lost, what is fed differently, which answers changed, and what moved.
+
+    What may not differ for the two to be compared is named in `mismatch`; nothing is refused here.
 
     Args:
         audit: a document, or the file of one.
@@ -23,8 +25,10 @@ def compare(
 
     Example:
         >>> comparison = lvlm_audit.compare(audit, audit)
-        >>> [difference.difference for difference in comparison.differences]
-        [0.0]
+        >>> comparison.mismatch, comparison.fed, comparison.answers.changed
+        ([], [], 0)
+        >>> {difference.difference for difference in comparison.differences}
+        {0.0}
     """
     one, other = (a if isinstance(a, Audit) else Audit.load(a) for a in (audit, baseline))
     return comparing.compare(one, other, seed=seed)

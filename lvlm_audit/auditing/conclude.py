@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import platform
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
-from lvlm_audit.document import Audit, Expectation, Finding, Severity, Subject, Verdict
+from lvlm_audit.comparing.decision import Decision, decide
+from lvlm_audit.document import Audit, Expectation, Finding, Subject
 from lvlm_audit.errors import CheckError
 from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.readings.answers import layer_summaries, probe_readings, stage_reading
+from lvlm_audit.readings.asked import asked_probes
 from lvlm_audit.readings.classes import compare_classes
 from lvlm_audit.readings.corrections import corrections_of
 from lvlm_audit.readings.decoder import compare_decoder
@@ -22,6 +24,7 @@ from lvlm_audit.readings.geometry import feature_reading
 from lvlm_audit.readings.grounding import grounding_reading
 from lvlm_audit.readings.hallucination import hallucination_reading
 from lvlm_audit.readings.last_transition import last_transition
+from lvlm_audit.readings.rounding import rounding_reading
 from lvlm_audit.readings.scores import score_readings
 from lvlm_audit.readings.uses import uses
 from lvlm_audit.recordings.common_step import COMMON_STEP
@@ -46,18 +49,7 @@ def findings(
     if not suite.checks:
         raise CheckError(f"suite {suite.name!r} has no check: nothing can be audited.")
     observations = [observe(c, evidence[c.lens or lens], seed=seed) for c in suite.checks]
-    return judge(observations, family=len(suite.checks))
-
-
-def decides(finding: Finding) -> bool:
-    """Whether a finding by itself fails the run."""
-    if finding.expectation is not None:
-        return finding.expectation is Expectation.MUST_FAIL
-    if finding.severity is not Severity.ERROR:
-        return False
-    if finding.verdict is Verdict.INCONCLUSIVE:
-        return not finding.declared.get("allow_inconclusive", False)
-    return finding.verdict is Verdict.FAIL
+    return judge(observations, family=sum(check.bounded for check in suite.checks))
 
 
 def conclude(
@@ -69,7 +61,9 @@ def conclude(
     probes: Sequence[Probe] = (),
     provenance: Mapping[str, Any] | None = None,
     notes: Iterable[Note] = (),
+    fed: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     seed: int = 0,
+    decision: Decision | None = None,
 ) -> Audit:
     """The audit document of some findings and the evidence behind them.
 
@@ -81,7 +75,9 @@ def conclude(
         probes: as asked, for their pictures; may be empty.
         provenance: how it was made.
         notes: what of the input was left out.
+        fed: what the model is fed beside the probes, by value.
         seed: of the resampling.
+        decision: what the findings mean for the run; None: they are held against no baseline.
 
     Raises:
         TraceError: no eligible token in any answer, or no paper_index where it is to be read.
@@ -97,11 +93,12 @@ def conclude(
         seed=seed,
     )
     terminal = [last_transition(one) for one in (evidence, *others)]
-    verdict, headline = _verdict(found)
+    decision = decision or decide(found)
+    headline = decision.headline
     if subject.control:
         headline = f"Control run ({subject.control}): {headline}"
     return Audit(
-        verdict=verdict,
+        verdict=decision.verdict,
         headline=headline,
         subject=subject,
         findings=list(found),
@@ -130,65 +127,12 @@ def conclude(
         # Labels are about the probes' own images; a control shows others.
         hallucination=(None if subject.control else hallucination_reading(evidence, seed=seed)),
         corrections=corrections_of(evidence, seed=seed) if evidence.of(REDECODED) else None,
+        asked=asked_probes(evidence),
+        rounding=rounding_reading(evidence),
+        fed={name: dict(section) for name, section in fed.items()},
         scores=[] if subject.control else score_readings(evidence, seed=seed),
         notes=list(distinct(notes)),
     )
-
-
-def _verdict(found: Sequence[Finding]) -> tuple[Verdict, str]:
-    errors = [f for f in found if f.severity is Severity.ERROR]
-    # A gate must not turn green without having judged: warnings alone decide nothing.
-    if all(f.verdict is Verdict.NOT_APPLICABLE for f in errors or found):
-        kind = "deciding check" if errors else "check"
-        return Verdict.FAIL, f"Nothing could be judged: no {kind} is applicable to these answers."
-    against = [f for f in found if decides(f)]
-    if against:
-        names = ", ".join(f"{f.check} ({f.stage}, {f.expectation or f.verdict})" for f in against)
-        undecided = all(f.verdict is Verdict.INCONCLUSIVE for f in against)
-        if undecided:
-            return (
-                Verdict.FAIL,
-                f"None of {_checks(len(errors), 'deciding ')} failed, but {len(against)} stayed "
-                f"undecided: {names}. More images would decide.",
-            )
-        return (
-            Verdict.FAIL,
-            f"{len(against)} of {_checks(len(errors), 'deciding ')} did not pass: {names}.",
-        )
-    return Verdict.PASS, "; ".join(
-        [_passed(errors or found, bool(errors)), *_besides(found, errors)]
-    ) + "."
-
-
-def _passed(found: Sequence[Finding], decide: bool) -> str:
-    passed = sum(f.verdict is Verdict.PASS for f in found)
-    if not decide:
-        return (
-            f"No deciding check was run: {passed} of {_checks(len(found))} of severity warn passed"
-        )
-    rest = "none failed" + (" unexpectedly" if any(f.expectation for f in found) else "")
-    return f"{passed} of {_checks(len(found), 'deciding ')} passed, {rest}"
-
-
-def _checks(count: int, which: str = "") -> str:
-    return f"{count} {which}check{'' if count == 1 else 's'}"
-
-
-def _besides(found: Sequence[Finding], errors: Sequence[Finding]) -> Iterator[str]:
-    """What the headline names beside those that passed: a check that could not run is no pass."""
-    for what, chosen in (
-        ("not applicable", [f for f in errors if f.verdict is Verdict.NOT_APPLICABLE]),
-        ("warned", [f for f in found if f.severity is Severity.WARN and _open(f, Verdict.FAIL)]),
-        ("stayed undecided", [f for f in found if _open(f, Verdict.INCONCLUSIVE)]),
-        ("failed as expected", [f for f in found if f.expectation is Expectation.FAILED]),
-        ("passed unexpectedly", [f for f in found if f.expectation is Expectation.PASSED]),
-    ):
-        if chosen:
-            yield f"{len(chosen)} {what}: " + ", ".join(f.check for f in chosen)
-
-
-def _open(finding: Finding, verdict: Verdict) -> bool:
-    return finding.verdict is verdict and finding.expectation is None
 
 
 def selected(

@@ -67,6 +67,8 @@ class Gathered:
     """What opening the checkpoint and reading the probes left out, or used otherwise than given."""
     probes: Sequence[Probe] = ()
     """As they were asked: under a control, what was really shown."""
+    fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the model is fed beside the probes, by value."""
 
 
 def gather(
@@ -173,11 +175,13 @@ class _Session:
             provenance={
                 **identity,
                 **_contents(lenses),
+                "machine": facts.get("machine", {}),
                 "traces_reused": keeper.reused == len(needs),
                 "recording_seconds": round(sum(r.facts["seconds"] for r in recordings.values()), 2),
             },
             resolved=self.checkpoint.described(),
             notes=distinct((*keeper.notes, *notes)),
+            fed=facts.get("fed", {}),
             probes=self.shown.probes,
         )
 
@@ -256,6 +260,8 @@ class _Session:
                 "notes": [[note.about, note.text] for note in facts.notes],
                 "seconds": round(seconds, 3),
                 "reasons": made.reasons,
+                "fed": facts.fed,
+                "machine": facts.machine,
             },
         )
 

@@ -141,6 +141,10 @@ def digest_of(recording: Recording) -> str:
     return store.key({"answers": said})
 
 
+def _is_fed(fed: Any) -> bool:
+    return isinstance(fed, dict) and all(isinstance(section, dict) for section in fed.values())
+
+
 def _check_facts(facts: Mapping[str, Any], made_of: str | None) -> None:
     subject, notes = facts.get("subject"), facts.get("notes", [])
     reasons = facts.get("reasons", {})
@@ -153,6 +157,9 @@ def _check_facts(facts: Mapping[str, Any], made_of: str | None) -> None:
         and all(isinstance(n, list) and [type(t) for t in n] == [str, str] for n in notes)
         and isinstance(reasons, dict)
         and all(isinstance(reason, str) for reason in reasons.values())
+        # Recordings of earlier versions say neither.
+        and isinstance(facts.get("machine", {}), dict)
+        and _is_fed(facts.get("fed", {}))
     )
     if not whole:
         raise DamagedRecording("stored facts do not describe a model.")

@@ -9,7 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 from lvlm_audit.auditing.conclude import conclude, findings, selected
+from lvlm_audit.auditing.foretold import foretell
 from lvlm_audit.auditing.gather import gather
+from lvlm_audit.auditing.held import Held
 from lvlm_audit.auditing.plan import plan, with_paper_index
 from lvlm_audit.auditing.subject import (
     NOTHING_GIVEN,
@@ -19,14 +21,26 @@ from lvlm_audit.auditing.subject import (
     probe_source,
     without_eyes,
 )
-from lvlm_audit.document import Audit, Expectation, Finding, Subject
-from lvlm_audit.errors import ProbeError, TraceError
+from lvlm_audit.comparing import Decision, compare, completed, decide
+from lvlm_audit.document import (
+    AskedProbe,
+    Audit,
+    Comparison,
+    Expectation,
+    Finding,
+    GateReading,
+    Rounding,
+    Subject,
+)
+from lvlm_audit.errors import CannotJudge, ProbeError, TraceError
 from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.interventions.named import Skip
-from lvlm_audit.notes import Note
+from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe
-from lvlm_audit.progress import OnProgress
+from lvlm_audit.progress import OnProgress, Step
+from lvlm_audit.readings.asked import asked_probes
+from lvlm_audit.readings.rounding import rounding_reading
 from lvlm_audit.recordings.answers import ANSWERS
 from lvlm_audit.recordings.common_step import COMMON_STEP
 from lvlm_audit.recordings.evidence import Evidence, Recorded
@@ -34,11 +48,14 @@ from lvlm_audit.recordings.feature_maps import FEATURE_MAPS, feature_maps
 from lvlm_audit.recordings.features import FEATURES
 from lvlm_audit.recordings.registry import KINDS
 from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.gate import Gate
 from lvlm_audit.settings.reading import DivergenceName, Mode, ScalingName, mode_name
 from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.trace import Trace
+
+NO_GATE = Gate()
 
 
 def demo_note() -> str:
@@ -66,7 +83,11 @@ class Judged:
         probes: as asked.
         provenance: how it was made.
         notes: what of the input was left out, or used otherwise.
+        fed: what the model is fed beside the probes, by value.
         seed: of the resampling.
+        gate: what fails.
+        held: what it is held against; None: nothing.
+        compared: with the baseline, and with its anchor where there is one.
     """
 
     findings: Sequence[Finding]
@@ -76,7 +97,53 @@ class Judged:
     probes: Sequence[Probe] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[Note] = ()
+    fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
+    gate: Gate = NO_GATE
+    held: Held | None = None
+    compared: Sequence[Comparison] = ()
+
+    @property
+    def asked(self) -> Sequence[AskedProbe]:
+        """Every probe in short."""
+        return asked_probes(self.evidence)
+
+    @property
+    def rounding(self) -> Rounding | None:
+        """How far rounding alone moves the last margin."""
+        return rounding_reading(self.evidence)
+
+    def against(self, held: Held) -> Judged:
+        """The same, held against an earlier audit and its anchor.
+
+        Raises:
+            CannotJudge: the audits cannot be compared.
+        """
+        compared = [compare(self, held.baseline, seed=self.seed)]
+        if held.anchor is not None:
+            anchor = compare(self, held.anchor, seed=self.seed)
+            compared.append(dataclasses.replace(anchor, anchor=True))
+        judged = dataclasses.replace(self, held=held, compared=compared)
+        if impossible := judged.decision().impossible:
+            raise CannotJudge(impossible)
+        return judged
+
+    def decision(
+        self,
+        only: Collection[str] | None = None,
+        expected: Mapping[str, tuple[Expectation, str]] = MappingProxyType({}),
+    ) -> Decision:
+        """What is red, and what is undecided; arguments as of `document`."""
+        names = self._names(only)
+        return decide(
+            selected(self.findings, names, expected),
+            self.compared,
+            self.gate,
+            left_out=[f for f in self.findings if f.check not in names],
+        )
+
+    def _names(self, only: Collection[str] | None) -> Collection[str]:
+        return [f.check for f in self.findings] if only is None else only
 
     def document(
         self,
@@ -92,19 +159,40 @@ class Judged:
         Raises:
             TraceError: no eligible token in any answer.
         """
-        return conclude(
-            selected(
-                self.findings,
-                [f.check for f in self.findings] if only is None else only,
-                expected,
-            ),
+        decision = self.decision(only, expected)
+        names = self._names(only)
+        audit = conclude(
+            selected(self.findings, names, expected),
             self.evidence,
             subject=self.subject,
             others=self.others,
             probes=self.probes,
             provenance=self.provenance,
             notes=self.notes,
+            fed=self.fed,
             seed=self.seed,
+            decision=decision,
+        )
+        audit = dataclasses.replace(
+            audit,
+            gate=GateReading(
+                fail_on=self.gate.failing,
+                inconclusive=self.gate.undecided,
+                red=decision.red,
+                undecided=decision.undecided,
+                left_out=decision.left_out,
+            ),
+        )
+        return audit if self.held is None else self._compared(audit, self.held)
+
+    def _compared(self, audit: Audit, held: Held) -> Audit:
+        documents = [held.baseline, *([] if held.anchor is None else [held.anchor])]
+        whole = [
+            completed(one, audit, document, seed=self.seed)
+            for one, document in zip(self.compared, documents, strict=True)
+        ]
+        return dataclasses.replace(
+            audit, comparison=whole[0], anchor=whole[1] if len(whole) > 1 else None
         )
 
 
@@ -113,8 +201,9 @@ def audit_model(
     settings: Settings,
     *,
     given: Given = NOTHING_GIVEN,
-    baseline: Audit | None = None,
-    states: bool = True,
+    gate: Gate = NO_GATE,
+    held: Held | None = None,
+    lean: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Judged:
     """Audit a model: find it, record what the suite needs (or reuse it), and judge.
@@ -123,11 +212,14 @@ def audit_model(
         suite: the declared family of checks.
         settings: model, probes and how to record.
         given: a model or probes that are in memory already.
-        baseline: an earlier audit, for the checks that are held against one.
-        states: without them only what the checks need is recorded, and answers.
+        gate: what fails.
+        held: what the model is held against.
+        lean: only what the checks and a comparison need is recorded: no hidden states, nothing for stages
+            or report.
         on_progress: called while recording.
 
     Raises:
+        CannotJudge: these probes, or these two audits, can decide nothing.
         LvlmAuditError: whatever stands in the way; the message says what to do.
     """
     checkpoint, is_demo = open_subject(settings, given)
@@ -135,6 +227,11 @@ def audit_model(
     if blind:
         settings = dataclasses.replace(settings, control="text-only")
     probes = choose_probes(settings, is_demo, given)
+    told = foretell(suite.checks, probes, gate)
+    if told.impossible:
+        raise CannotJudge(told.impossible)
+    for note in told.notes:
+        Step(on_progress, note.text)
     if settings.redecode and not any(map(labelled, probes)):
         raise ProbeError(
             f"{spelled('redecode')} compares labelled words, but no probe's 'labels' say what is true. Give "
@@ -143,13 +240,15 @@ def audit_model(
     needs = plan(
         suite.checks,
         settings.lens,
-        states=states,
+        states=not lean,
+        compared=True,
         compare_llm=settings.compare_llm,
         labelled=settings.control is None and any(map(labelled, probes)),
         redecode=settings.redecode,
     )
     needs = with_paper_index(needs, suite.checks, settings.mode)
     gathered = gather(settings, needs, checkpoint, probes, keep=given.keep, on_progress=on_progress)
+    baseline = None if held is None else held.baseline
     read = {
         lens: dataclasses.replace(one, baseline=baseline) for lens, one in gathered.evidence.items()
     }
@@ -169,7 +268,7 @@ def audit_model(
         + (EXPECTATIONS[settings.control] if settings.control else ""),
         **gathered.subject,
     )
-    return Judged(
+    judged = Judged(
         findings=findings(suite, read, settings.lens, seed=settings.seed),
         evidence=evidence,
         subject=subject,
@@ -177,14 +276,17 @@ def audit_model(
         probes=gathered.probes,
         provenance={
             "suite": suite.name,
-            "family": len(suite.checks),
+            "family": sum(check.bounded for check in suite.checks),
             "probe_source": probe_source(settings, given),
             "probe_count": len(gathered.probes),
             **gathered.provenance,
         },
-        notes=gathered.notes,
+        notes=distinct((*told.notes, *gathered.notes)),
         seed=settings.seed,
+        gate=gate,
+        fed=gathered.fed,
     )
+    return judged if held is None else judged.against(held)
 
 
 def given_note(traces: Sequence[Trace]) -> str:
@@ -285,4 +387,5 @@ def run(
         answers=_answers(traces),
     )
     found = findings(suite, {lens: evidence}, lens, seed=seed)
-    return Judged(found, evidence, subject, seed=seed).document()
+    judged = Judged(found, evidence, subject, seed=seed)
+    return (judged if baseline is None else judged.against(Held(baseline=baseline))).document()

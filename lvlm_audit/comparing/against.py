@@ -1,56 +1,79 @@
-"""What changed between two audits, paired by image."""
+"""One audit against an earlier one: what decides, what is fed otherwise, and what merely moved."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from lvlm_audit.document import Audit, Comparison, Difference, Finding, Interval
+from lvlm_audit.comparing import contract
+from lvlm_audit.comparing.answers import changed_answers, with_ties
+from lvlm_audit.comparing.curves import moved_curves
+from lvlm_audit.comparing.family import changes, smallest_needed
+from lvlm_audit.comparing.fed import fed_differences
+from lvlm_audit.comparing.moved import differences
+from lvlm_audit.comparing.sides import Compared, Seen, paired
+from lvlm_audit.document import Audit, Comparison, Named
 from lvlm_audit.errors import UsageError
 from lvlm_audit.settings.spelling import spelled
-from lvlm_audit.statistics import cluster_mean
 
-_CONFIDENCE = 0.95
+_MACHINE = ("platform", "machine", "device", "cpu", "blas", "threads")
 
 
-def compare(audit: Audit, baseline: Audit, *, seed: int = 0) -> Comparison:
-    """Paired differences of the findings' observed values, this audit minus the baseline.
+def compare(now: Compared, before: Compared, *, seed: int = 0) -> Comparison:
+    """This audit minus the baseline, paired by probe and by image.
 
-    Only images that both audits asked are paired; the interval is a cluster bootstrap over them and
-    is not adjusted for the number of findings. The full gate comes later: a difference here changes
-    no verdict.
+    Args:
+        now: this audit; before the whole document exists, findings and probes in short are enough.
+        before: the baseline.
+        seed: of the resampling.
     """
-    before = {f.check: f for f in baseline.findings}
-    note = "Differences are shown, not judged: they change no verdict."
-    if audit.subject.lens != baseline.subject.lens:
-        note += (
-            f" The lenses differ ({audit.subject.lens} here, {baseline.subject.lens} there): the "
-            f"numbers are not comparable."
-        )
-    if audit.subject.answers != baseline.subject.answers:
-        note += (
-            f" The answers were {audit.subject.answers} here and {baseline.subject.answers} there: the "
-            f"numbers are of different texts."
-        )
-    for what, here, there in _conditions(audit, baseline):
-        if here != there:
-            note += f" {what}: {here} here, {there} there."
+    return _compare(Seen.of(now), Seen.of(before), seed)
+
+
+def _compare(now: Seen, before: Seen, seed: int) -> Comparison:
+    fed = fed_differences(now.fed, before.fed)
+    pairs = with_ties(paired(now.asked, before.asked), now, before, fed)
+    conditions = contract.conditions(now, before)
+    curves = []
+    if now.probes is not None and before.probes is not None:
+        curves = moved_curves(now.probes, before.probes, seed=seed)
     return Comparison(
-        baseline_model=baseline.subject.model,
-        baseline_created=str(baseline.provenance.get("created", "unknown")),
-        differences=[
-            _difference(f, before.get(f.check), bool(_images(audit) & _images(baseline)), seed)
-            for f in audit.findings
-        ],
-        note=note,
+        baseline_model=before.subject.model,
+        baseline_created=str(before.provenance.get("created", "unknown")),
+        changes=changes(now, before, pairs, seed=seed),
+        fed=fed,
+        conditions=conditions,
+        answers=changed_answers(pairs, now, before),
+        differences=differences(now, before, pairs, seed=seed),
+        mismatch=contract.mismatch(now, before, smallest_needed(now)),
+        gone=contract.gone(now.findings, before.findings),
+        new=contract.new(now.findings, before.findings),
+        curves=curves,
+        note=" ".join(_notes(now, before, conditions)),
     )
 
 
 def with_comparison(audit: Audit, baseline: Audit, *, seed: int = 0) -> Audit:
     """The same audit, with its comparison in the document."""
     return dataclasses.replace(audit, comparison=compare(audit, baseline, seed=seed))
+
+
+def completed(
+    comparison: Comparison, audit: Audit, baseline: Audit, *, seed: int = 0
+) -> Comparison:
+    """The same comparison, with what only whole documents hold: shifts of nodes, and curves over the depth.
+
+    What decides stays as it is.
+
+    Args:
+        comparison: made before the document was whole.
+        audit: the document.
+        baseline: what it was compared with.
+        seed: of the resampling.
+    """
+    whole = compare(audit, baseline, seed=seed)
+    return dataclasses.replace(comparison, differences=whole.differences, curves=whole.curves)
 
 
 def earlier(path: Path) -> Audit:
@@ -67,70 +90,38 @@ def earlier(path: Path) -> Audit:
     return Audit.load(path)
 
 
-def _conditions(audit: Audit, baseline: Audit) -> Iterator[tuple[str, str, str]]:
-    """What the numbers hang on besides the model; a document that does not say it is not held to it."""
-    one, other = audit.subject, baseline.subject
-    yield "Control", one.control or "none", other.control or "none"
-    yield "Divergence", one.divergence, other.divergence
-    for what, key in (("Longest answer", "max_new_tokens"), ("Weights read as", "dtype")):
-        if key in audit.provenance and key in baseline.provenance:
-            yield what, str(audit.provenance[key]), str(baseline.provenance[key])
-    if one.lens == other.lens:
-        contents = [str(_lenses(a).get(one.lens, "no content")) for a in (audit, baseline)]
-        yield f"Content of the {one.lens} lens", contents[0][:16], contents[1][:16]
-
-
-def _lenses(audit: Audit) -> Mapping[str, Any]:
-    """Fingerprints of lenses that are more than a name."""
-    found = audit.provenance.get("lenses")
-    return found if isinstance(found, dict) else {}
-
-
-def _images(audit: Audit) -> set[str]:
-    return {probe.cluster for probe in audit.probes}
-
-
-def _unpaired(now: Finding, then: Finding, common: bool) -> str:
-    """Why no image of a finding can be paired, although both audits hold it."""
-    nothing = [
-        where
-        for where, one in (("in this audit", now), ("in the baseline", then))
-        if one.observed is None
-    ]
-    if nothing:
-        return f"not applicable {' and '.join(nothing)}"
-    if common:
-        return "no image counts in both audits, though both were asked about the same ones"
-    return "no image in common"
-
-
-def _difference(now: Finding, then: Finding | None, common: bool, seed: int) -> Difference:
-    if then is None:
-        return Difference(now.check, now.observed, None, None, None, 0, "not in the baseline")
-    declared_alike = now.declared == then.declared
-    shared = sorted(set(now.per_image) & set(then.per_image))
-    if not shared:
-        note = _unpaired(now, then, common)
-        return Difference(now.check, now.observed, then.observed, None, None, 0, note)
-    values = [now.per_image[i] - then.per_image[i] for i in shared]
-    estimate = cluster_mean(values, support=(-float("inf"), float("inf")), seed=seed)
-    spread = estimate.spread(_CONFIDENCE)
-    interval = (
-        None
-        if spread.method == "full range"
-        else Interval(spread.low, spread.high, spread.confidence, spread.method)
-    )
-    notes = []
-    if not declared_alike:
-        notes.append("declared differently in the baseline")
-    if interval is None:
-        notes.append("too few images in common for an interval")
-    return Difference(
-        check=now.check,
-        observed=now.observed,
-        baseline=then.observed,
-        difference=estimate.value,
-        interval=interval,
-        n=len(shared),
-        note="; ".join(notes),
+def _notes(now: Seen, before: Seen, conditions: list[Named]) -> Iterator[str]:
+    for what, held, missed in (
+        (
+            "the answers one by one",
+            [bool(side.asked) for side in (now, before)],
+            "answers, right answers and wrong words are not compared",
+        ),
+        (
+            "what the model is fed",
+            [bool(side.fed) for side in (now, before)],
+            "processor, chat template, tokenizer and generation settings are not compared",
+        ),
+    ):
+        lacks = [
+            name
+            for name, has in zip(("this document", "the baseline"), held, strict=True)
+            if not has
+        ]
+        if lacks:
+            names = " and ".join(lacks)
+            verb = "do" if len(lacks) > 1 else "does"
+            yield f"{names[:1].upper()}{names[1:]} {verb} not hold {what}: {missed}."
+    depths = [side.subject.blocks for side in (now, before)]
+    if depths[0] != depths[1]:
+        yield (
+            f"The depths differ ({depths[0]} blocks here, {depths[1]} in the baseline): states are compared by "
+            f"their share of the depth."
+        )
+    machine = [c.what for c in conditions if c.what.split(":")[0] in _MACHINE]
+    if machine:
+        yield f"The audits were made under other conditions ({', '.join(machine)})."
+    yield (
+        "Differences of what is not judged are shown, with intervals that hold together: they change no "
+        "verdict."
     )

@@ -20,6 +20,7 @@ from lvlm_audit.document.comparison import (
     Comparison,
     Difference,
     FedDifference,
+    MovedCurve,
     Named,
     Outcome,
 )
@@ -120,6 +121,7 @@ __all__ = [
     "Level",
     "Loss",
     "Method",
+    "MovedCurve",
     "Named",
     "Node",
     "NominatedSet",

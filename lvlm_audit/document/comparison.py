@@ -48,6 +48,8 @@ class Change:
     """About how many images would exclude a loss beyond the tolerance, if the values stay."""
     worst: list[str] = field(default_factory=list)
     """Ids of probes (at most 5) that changed most for the worse."""
+    short: str = ""
+    """The sentence in a few words, for a headline: "right answers fell from 20 to 9"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,28 @@ class Difference:
     """Simultaneous over all differences of the comparison."""
     n: int
     note: str
+    unit: str = ""
+    """Empty: the unit of the finding of this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedCurve:
+    """How one curve over the depth differs from the baseline's: described, never judged."""
+
+    name: str
+    unit: str
+    axis: str
+    """"state", "transition", or "share of depth" where the depths differ."""
+    at: list[float]
+    difference: list[float | None]
+    """Mean over images of this audit minus the baseline; None where no image has a value."""
+    low: list[float | None]
+    """Band that holds the whole curve at 95 %; None where it has no width to tell."""
+    high: list[float | None]
+    starts: float | None
+    """First place at which the band leaves 0: where it starts; None: nowhere."""
+    n: int
+    """Images that are paired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +155,8 @@ class Comparison:
     """Deciding checks that were applicable in the baseline and are no more."""
     new: list[str] = field(default_factory=list)
     """Checks that the baseline does not have."""
+    curves: list[MovedCurve] = field(default_factory=list)
+    """Where in the depth the two differ; empty where a document does not hold its probes."""
     anchor: bool = False
     """The baseline is an anchor, which updating never moves."""
     note: str = ""

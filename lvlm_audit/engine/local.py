@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lvlm_audit.engine.protocol import Facts, Made
 from lvlm_audit.models.aliases import Checkpoint
@@ -69,14 +70,21 @@ class LocalEngine:
         self._model = checkpoint.model if isinstance(checkpoint, InMemory) else model
         self._mine = self._model is None
         self._on_progress = on_progress
+        self._fed: Mapping[str, Mapping[str, Any]] | None = None
 
     def open(self) -> None:
         """Open the model, if it is not open."""
         self._opened()
 
     def facts(self) -> Facts:
-        """Architecture, sizes, and where things were found."""
+        """Architecture, sizes, where things were found, what is fed, and what computes."""
+        from lvlm_audit.models.fed import fed
+        from lvlm_audit.models.machine import machine
+
         model = self._opened()
+        if self._fed is None:
+            # Asked after every recording; a large vocabulary takes a second.
+            self._fed = fed(model)
         paths = model.anatomy.paths
         return Facts(
             subject={
@@ -94,6 +102,8 @@ class LocalEngine:
                 },
             },
             notes=model.notes,
+            fed=self._fed,
+            machine=machine(model.device),
         )
 
     def make(self, work: Work) -> Made:

@@ -17,10 +17,14 @@ class Facts:
     Attributes:
         subject: as the document has it (`document.Subject`).
         notes: what of the checkpoint is not used, or used otherwise than it was given.
+        fed: what it is fed beside the probes, by value, as the document has it (`document.Audit.fed`).
+        machine: what computes: threads, processor, libraries, device, versions.
     """
 
     subject: Mapping[str, Any]
     notes: Sequence[Note] = ()
+    fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    machine: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ def findings_frame(audit: Audit, *, by_image: bool = False) -> Any:
     """One row a finding, or one row a finding and image.
 
     Columns: `check`, `stage`, `severity`, `verdict`, `observed`, the interval's `low`, `high` and
-    `confidence`, `op` and `bound` (observed op bound must hold), `unit`, and how many `images` and `tokens`
-    count. By image: `check`, `image`, `value`, `unit`.
+    `confidence`, `op` and `bound` (observed op bound must hold; a description has none: empty and NaN),
+    `unit`, and how many `images` and `tokens` count. By image: `check`, `image`, `value`, `unit`.
 
     Raises:
         UsageError: pandas is not installed.
@@ -52,8 +52,8 @@ def _row(finding: Finding) -> dict[str, Any]:
         "low": nothing if interval is None else interval.low,
         "high": nothing if interval is None else interval.high,
         "confidence": nothing if interval is None else interval.confidence,
-        "op": bound.op,
-        "bound": bound.value,
+        "op": "" if bound.value is None else bound.op,
+        "bound": nothing if bound.value is None else bound.value,
         "unit": bound.unit,
         "images": finding.n,
         "tokens": finding.eligible.tokens,

@@ -6,6 +6,7 @@ import numpy as np
 
 from lvlm_audit.document import TokenReading
 from lvlm_audit.hallucination.labels import UNLABELLED, label_answers
+from lvlm_audit.hallucination.right import right
 from lvlm_audit.metrics.curves import Curve, Metric
 from lvlm_audit.metrics.nodes import late_mutations
 from lvlm_audit.traces.trace import Trace
@@ -16,6 +17,11 @@ def _hallucinated(trace: Trace) -> Curve:
     known = truth.astype(np.float64)
     known[truth == UNLABELLED] = np.nan
     return known[:, None]
+
+
+def _right_answer(trace: Trace) -> Curve:
+    known = right(trace)
+    return np.full((trace.tokens, 1), np.nan if known is None else float(known))
 
 
 def _late_reversal(trace: Trace) -> Curve:
@@ -36,6 +42,15 @@ hallucinated = Metric(
     support=(0.0, 1.0),
     truth=True,
     nothing="no word of these answers is labelled right or wrong",
+)
+right_answer = Metric(
+    "the whole answer is right",
+    "right",
+    "answers",
+    _right_answer,
+    support=(0.0, 1.0),
+    whole=True,
+    nothing="no probe says what a right answer is",
 )
 late_reversal = Metric(
     "a settled leader is replaced in the last quarter",

@@ -49,11 +49,13 @@ def _pattern(phrase: str) -> re.Pattern[str]:
         for spelling in (one, *(unicodedata.normalize(form, one) for form in ("NFC", "NFD")))
     )
     longest_first = sorted(spelled, key=len, reverse=True)
-    return re.compile("|".join(map(_whole, longest_first)), re.IGNORECASE)
+    return re.compile("|".join(map(_whole, longest_first)))
 
 
 def _whole(form: str) -> str:
     before = "" if unspaced(form[0]) else rf"(?<!{IN_WORD})"
     after = "" if unspaced(form[-1]) else rf"(?!{IN_WORD})"
-    # Any space between the words of a phrase, but none of it as a part of a word.
-    return before + r"\s+".join(re.escape(word) for word in form.split()) + after
+    # Any space between the words of a phrase, but none of it as a part of a word. Case is ignored in the
+    # phrase alone: folding the characters of all scripts in IN_WORD would take longer than all the rest.
+    words = r"\s+".join(re.escape(word) for word in form.split())
+    return f"{before}(?i:{words}){after}"

@@ -37,6 +37,7 @@ _HOMES = {
     "token_rank": "lvlm_audit.metrics.tokens:token_rank",
     "hallucinated": "lvlm_audit.hallucination.metrics:hallucinated",
     "late_reversal": "lvlm_audit.hallucination.metrics:late_reversal",
+    "right_answer": "lvlm_audit.hallucination.metrics:right_answer",
 }
 
 __all__ = [*_HOMES]  # noqa: PLE0604

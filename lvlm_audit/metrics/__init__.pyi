@@ -2,6 +2,7 @@
 
 from lvlm_audit.hallucination.metrics import hallucinated as hallucinated
 from lvlm_audit.hallucination.metrics import late_reversal as late_reversal
+from lvlm_audit.hallucination.metrics import right_answer as right_answer
 from lvlm_audit.metrics.curves import Metric as Metric
 from lvlm_audit.metrics.curves import grounding as grounding
 from lvlm_audit.metrics.curves import image_advantage as image_advantage

@@ -32,7 +32,7 @@ class Metric:
         support: least and greatest value that the curve can take; what it is by definition, not what
             was seen. Intervals are bounded by it.
         optional: the optional field of `Trace` that it reads; the planner has it recorded.
-        truth: it reads the probes' labels, not the model.
+        truth: it reads which words the probes' labels call right or wrong, not the model.
         logarithmic: it is a logarithm of a likelihood, so that a difference is a share of that likelihood.
         whole: it speaks of the answer as a whole: one value, whichever tokens count.
         nothing: what it says of answers in which no token has a value; empty: a sentence for all.
@@ -117,7 +117,7 @@ reference_surprisal = Metric(
     "bits per token",
     "reference pairs",
     _reference_surprisal,
-    support=(0.0, math.inf),
+    support=(0.0, -_SMALLEST),
     logarithmic=True,
 )
 image_advantage = Metric(

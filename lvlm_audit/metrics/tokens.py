@@ -23,6 +23,9 @@ from lvlm_audit.metrics.nodes import (
 )
 from lvlm_audit.traces.trace import Trace
 
+_TINY = float(np.finfo(np.float32).tiny)
+"""Stands for a probability that underflowed: a margin is finite."""
+
 DEPTH = "share of depth"
 """Unit of a node: its state over L."""
 
@@ -42,6 +45,15 @@ def _second(trace: Trace) -> Curve:
 
 def _lead(trace: Trace) -> Curve:
     return cast(Curve, trace.top_probs[:, :, 0] - _second(trace))
+
+
+def last_margin(trace: Trace) -> npt.NDArray[np.float64]:
+    """[T] bits by which the emitted token leads the best other one at the last state; negative where it
+    does not lead, NaN where a capture kept no runner-up."""
+    emitted = np.maximum(trace.probability[:, -1].astype(np.float64), _TINY)
+    return np.log2(emitted) - np.log2(
+        np.maximum(_best_other(trace)[:, -1].astype(np.float64), _TINY)
+    )
 
 
 def _depth(state: npt.NDArray[np.float64], trace: Trace) -> Curve:

@@ -177,7 +177,7 @@ class _Run:
             settings = dataclasses.replace(settings, batch_size=fault.batch_size)
         model = InMemory(model=candidate, is_demo=self.is_demo)
         given = Given(model=model, probes=Probes(asked.probes), keep=False)
-        document = audit_model(self.suite, settings, given=given, states=False).document()
+        document = audit_model(self.suite, settings, given=given, lean=True).document()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, document.to_json())

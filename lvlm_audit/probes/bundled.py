@@ -12,10 +12,13 @@ _DEFAULT_SET = Path(__file__).parent / "data" / "default.jsonl"
 
 
 def default_probes() -> list[Probe]:
-    """The set that a model is asked when nobody names another: 48 questions about 24 pictures.
+    """The set that a model is asked when nobody names another: 192 questions about 96 pictures.
 
-    Descriptions, colours, counts and yes/no questions in equal number (`labels["kind"]`), with a
-    reference answer each; a cluster is a picture. Sources and licences: `data/LICENSES.md`.
+    Two questions a picture, of seven kinds (`labels["kind"]`): naming, color, count, word, spatial and
+    description, 24 of each, and yes_no, 24 of which are to be answered yes and 24 no. Each quarter of the
+    set asks a quarter of each kind, so its first 24 or 48 pictures are a balanced set too. Each question
+    has a reference answer and labels by which another answer can be judged; a cluster is a picture. Sources
+    and licences: `data/LICENSES.md`.
 
     Returns:
         The probes, those of one picture together.

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from lvlm_audit.auditing.conclude import decides
-from lvlm_audit.document import Finding
+from lvlm_audit.document import Finding, Verdict
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.pytest_plugin.session import SESSION
-from lvlm_audit.pytest_plugin.status import PROPERTY
+from lvlm_audit.pytest_plugin.status import PROPERTY, UNDECIDED
 from lvlm_audit.pytest_plugin.xdist import asked_for
 from lvlm_audit.report.words import error_words, visible
 from lvlm_audit.spec.check import Check
@@ -22,11 +21,23 @@ from lvlm_audit.spec.suite import Mark, load_file
 
 
 class CheckFailedError(Exception):
-    """A finding that fails the run."""
+    """A finding that fails the run.
 
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.message)
+    Attributes:
+        finding: what was found.
+        stands: its verdict, or the one of its change against the baseline.
+        said: one sentence on that change; empty: the finding's own message says it.
+    """
+
+    def __init__(self, finding: Finding, stands: Verdict, said: str) -> None:
+        super().__init__(said or finding.message)
         self.finding = finding
+        self.stands = stands
+        self.said = said
+
+
+class CheckUndecidedError(CheckFailedError):
+    """A finding that must be decided, and is not: no failure of the model."""
 
 
 class Nothing(pytest.File):
@@ -71,12 +82,17 @@ class CheckItem(pytest.Item):
 
     def runtest(self) -> None:
         """Look the finding up; fail if it decides against the model."""
-        finding = self.config.stash[SESSION].finding(self.check.name)
+        session = self.config.stash[SESSION]
+        finding, decision = session.finding(self.check.name), session.decision()
+        stands = decision.stands.get(finding.check, finding.verdict)
         # Plain strings: under xdist properties travel as JSON.
-        self.user_properties.append((PROPERTY, f"{finding.severity}:{finding.verdict}"))
+        self.user_properties.append((PROPERTY, f"{finding.severity}:{stands}"))
         self.user_properties.append(("lvlm_audit_check", finding.check))
-        if decides(finding):
-            raise CheckFailedError(finding)
+        if finding.check in decision.red:
+            raise CheckFailedError(finding, stands, decision.sentences.get(finding.check, ""))
+        if finding.check in decision.undecided and session.gate().undecided == "fail":
+            self.user_properties.append((UNDECIDED, "yes"))
+            raise CheckUndecidedError(finding, stands, decision.sentences.get(finding.check, ""))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> str:
         """What was found, without a traceback."""
@@ -85,8 +101,9 @@ class CheckItem(pytest.Item):
             f = error.finding
             return self._wrapped(
                 (
-                    f"{f.check}: {f.verdict.upper()} ({f.stage})",
+                    f"{f.check}: {error.stands.upper()} ({f.stage})",
                     f"  {f.statement}",
+                    *([f"  {error.said}"] if error.said else []),
                     f"  {f.message}",
                     f"  bound: {f.rationale}",
                     *(

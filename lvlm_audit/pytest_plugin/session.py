@@ -12,11 +12,15 @@ from typing import Any, cast
 
 import pytest
 
-from lvlm_audit.auditing.run import Judged, audit_model
+from lvlm_audit.auditing.gated import audit_gated
+from lvlm_audit.auditing.held import Held, stored, update
+from lvlm_audit.auditing.run import Judged
+from lvlm_audit.comparing.decision import Decision
 from lvlm_audit.document import Audit, Expectation, Finding, Verdict
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.pytest_plugin.reporting import DOCUMENT, report_failed
+from lvlm_audit.pytest_plugin.status import EXIT_UNDECIDED, UNDECIDED
 from lvlm_audit.report.words import error_words
 from lvlm_audit.settings.audit import Settings, settings_of
 from lvlm_audit.settings.declared import AUDIT, FILES, GATE, Declared
@@ -48,11 +52,13 @@ class AuditSession:
         self.audit: Audit | None = None
         self.written: list[Path] = []
         self.problem: str | None = None
+        self.kept: str | None = None
         self._judged: Judged | None = None
-        self._baseline: Audit | None = None
+        self._held: Held | None = None
         self._seen: set[str] = set()
         self._expected: dict[str, tuple[Expectation, str]] = {}
         self._files: set[Path] = set()
+        self._failed: list[str] = []
 
     @property
     def is_worker(self) -> bool:
@@ -94,6 +100,18 @@ class AuditSession:
                 self._judge()
         assert self._judged is not None
         return next(f for f in self._judged.findings if f.check == name)
+
+    def decision(self) -> Decision:
+        """What is red and what is undecided, of the whole family; made on first use.
+
+        Raises:
+            LvlmAuditError: the audit could not be made.
+        """
+        if self._judged is None:
+            with speaking(for_pytest):
+                self._judge()
+        assert self._judged is not None
+        return self._judged.decision()
 
     def before_tests(self, files: Iterable[Path], nodes: Sequence[str]) -> None:
         """Make the audit before the first check, so that an error is one message, not one a check.
@@ -147,6 +165,8 @@ class AuditSession:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._failed.append(str(dict(report.user_properties).get(UNDECIDED, "")))
         if report.when == "call":
             properties = dict(report.user_properties)
             name = properties.get("lvlm_audit_check")
@@ -182,9 +202,12 @@ class AuditSession:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
         # "All not applicable" fails no item, but must not be green.
-        if self.audit.verdict != Verdict.PASS and session.exitstatus == pytest.ExitCode.OK:
+        if self.audit.verdict == Verdict.FAIL and session.exitstatus == pytest.ExitCode.OK:
             report_failed(self.config, [DOCUMENT], self.audit.headline, "call")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif session.exitstatus == pytest.ExitCode.TESTS_FAILED and all(self._failed):
+            # Nothing failed but what is undecided, and that is no failure of the model.
+            session.exitstatus = EXIT_UNDECIDED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         from lvlm_audit.pytest_plugin.summary import show
@@ -196,20 +219,16 @@ class AuditSession:
 
         named, folders = asked_for(self.config)
         suite = load_family(self._files | named, folders)
-        self._baseline = self._load_baseline()
+        gate = self.gate()
+        self._held = stored(gate, self.config.invocation_params.dir)
         with Reporter(self.config, quiet=self.is_worker) as report:
-            self._judged = audit_model(
-                suite, self.settings(), baseline=self._baseline, on_progress=report
+            self._judged = audit_gated(
+                suite, self.settings(), gate, held=self._held, on_progress=report
             )
 
     def _document(self) -> Audit:
         assert self._judged is not None
-        audit = self._judged.document(self._seen, self._expected)
-        if self._baseline is None:
-            return audit
-        from lvlm_audit.comparing import with_comparison
-
-        return with_comparison(audit, self._baseline, seed=self._judged.seed)
+        return self._judged.document(self._seen, self._expected)
 
     def _write(self, audit: Audit) -> None:
         files = self.files()
@@ -221,6 +240,17 @@ class AuditSession:
 
             write(audit, files.report)
             self.written.append(files.report)
+        if self.gate().update_baseline and self._held is not None:
+            self._update(audit, self._held)
+
+    def _update(self, audit: Audit, held: Held) -> None:
+        """Only what is green, and whole, may become what later runs are held against."""
+        assert audit.gate is not None
+        if audit.verdict is Verdict.PASS and not audit.gate.left_out:
+            self.written += update(held, audit)
+        else:
+            why = "checks were left out" if audit.gate.left_out else "the run is not green"
+            self.kept = f"the baseline was not updated: {why}"
 
     def _uncaptured(self) -> contextlib.AbstractContextManager[None]:
         """Without pytest's capturing, which would swallow a report to standard output."""
@@ -230,12 +260,6 @@ class AuditSession:
         return cast(
             "contextlib.AbstractContextManager[None]", manager.global_and_fixture_disabled()
         )
-
-    def _load_baseline(self) -> Audit | None:
-        from lvlm_audit.comparing import earlier
-
-        named = self.gate().baseline
-        return None if named is None else earlier(self.config.invocation_params.dir / named)
 
     def _option(self, name: str) -> Any:
         return self.config.getoption(f"--lvlm-{name.replace('_', '-')}")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from lvlm_audit.document import Severity, Verdict
+from lvlm_audit.document import Verdict
 
 PROPERTY = "lvlm_audit"
-"""Of a report's user properties: severity and verdict, as one string."""
+"""Of a report's user properties: severity, and where the check stands against what fails the run."""
+UNDECIDED = "lvlm_audit_undecided"
+"""Of a report's user properties: the check failed because it is undecided, and for no other reason."""
+EXIT_UNDECIDED = 6
+"""Exit code of a run in which nothing is red, and something is undecided that must not be."""
 
 
 def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
@@ -17,11 +21,13 @@ def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str,
         return None
     if report.when != "call" or report.outcome != "passed" or PROPERTY not in properties:
         return None
-    severity, verdict = str(properties[PROPERTY]).split(":")
+    _, verdict = str(properties[PROPERTY]).split(":")
     if verdict == Verdict.NOT_APPLICABLE:
         return "not applicable", "n", ("NOT APPLICABLE", {"yellow": True})
     if verdict == Verdict.INCONCLUSIVE:
         return "inconclusive", "i", ("INCONCLUSIVE", {"yellow": True})
-    if verdict == Verdict.FAIL and severity == Severity.WARN:
+    if verdict == Verdict.DESCRIBED:
+        return "described", "d", ("DESCRIBED", {})
+    if verdict == Verdict.FAIL:
         return "warned", "w", ("WARN", {"yellow": True})
     return None

@@ -15,6 +15,7 @@ from lvlm_audit.recordings.image_words import IMAGE_WORDS
 from lvlm_audit.recordings.kind import Kind
 from lvlm_audit.recordings.redecoded import REDECODED
 from lvlm_audit.recordings.reference_pairs import REFERENCE_PAIRS
+from lvlm_audit.recordings.rounding import ROUNDING
 from lvlm_audit.recordings.text_answers import TEXT_ANSWERS
 
 KINDS: Mapping[str, Kind[Any]] = {
@@ -24,6 +25,7 @@ KINDS: Mapping[str, Kind[Any]] = {
         ANSWER_PAIRS,
         NO_IMAGE_PAIRS,
         REFERENCE_PAIRS,
+        ROUNDING,
         FEATURES,
         COMMON_STEP,
         FEATURE_MAPS,

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from lvlm_audit.document import Audit, PruningPlan
 from lvlm_audit.report import notebook as notebook_view
-from lvlm_audit.report import words
+from lvlm_audit.report import verdicts, words
 from lvlm_audit.report.drawing import heat_map, spark
 from lvlm_audit.report.pages import audit as audit_page
 from lvlm_audit.report.pages import pruning as pruning_page
@@ -140,6 +140,7 @@ def _environment() -> Environment:
     environment.filters.update(
         amount=words.amount,
         change=words.change,
+        changes=words.changes,
         number=words.number,
         share=words.share,
         prose=words.prose,
@@ -154,7 +155,7 @@ def _environment() -> Environment:
         evidence=words.evidence_words,
     )
     environment.globals.update(
-        marks=words.VERDICT_MARKS,
+        marks=verdicts.VERDICT_MARKS,
         legend_image=heat_map.LEGEND,
         spark_width=spark.SPARK_WIDTH,
         spark_height=spark.SPARK_HEIGHT,

@@ -9,8 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lvlm_audit.document import Audit, Expectation, Finding, ProbeReading, Severity, Verdict
+from lvlm_audit.document import (
+    Audit,
+    Expectation,
+    Finding,
+    Outcome,
+    ProbeReading,
+    Severity,
+    Verdict,
+)
 from lvlm_audit.report.drawing.token_chart import MAX_TOKENS
+from lvlm_audit.report.verdicts import comparisons
 
 MAX_FULL = 24
 MAX_CELLS = 24_000
@@ -19,11 +28,13 @@ MAX_ROWS = 1500
 MAX_LISTED = 60
 """Rows of the tables of nominated blocks and reversals, counterexamples and exclusions."""
 
-_SETTLED = {Verdict.NOT_APPLICABLE: 2, Verdict.PASS: 3, Verdict.DESCRIBED: 4}
+_SETTLED = {Verdict.NOT_APPLICABLE: 2, Verdict.PASS: 3}
 
 
 def urgency(finding: Finding) -> tuple[int, bool]:
     """Sort key: what fails the audit first, then what merely warns, then what needs nobody."""
+    if finding.bound.value is None:
+        return (4, finding.verdict is Verdict.NOT_APPLICABLE)
     warns = finding.severity is Severity.WARN or finding.expectation is Expectation.FAILED
     if finding.verdict in _SETTLED:
         return (_SETTLED[finding.verdict], warns)
@@ -46,8 +57,13 @@ def _cost(probe: ProbeReading, blocks: int) -> int:
 
 
 def select(audit: Audit) -> Selection:
-    """Choose the probes to draw: counterexamples of the most urgent findings first, then in order."""
+    """Choose the probes to draw: what fell most against the baseline and the counterexamples of the most
+    urgent findings first, then in order."""
     wanted: dict[str, None] = {}
+    for one in comparisons(audit):
+        for change in one.changes:
+            if change.outcome is Outcome.SHOWN:
+                wanted.update(dict.fromkeys(change.worst))
     for finding in sorted(audit.findings, key=urgency):
         wanted.update(dict.fromkeys(finding.counterexamples))
     named = {probe.id: probe for probe in reversed(audit.probes)}

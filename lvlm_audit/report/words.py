@@ -16,14 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lvlm_audit.document import (
-    Audit,
-    Expectation,
     Finding,
     Interval,
     Node,
-    Severity,
     Subject,
-    Verdict,
 )
 from lvlm_audit.visible import clip as clip
 from lvlm_audit.visible import visible as visible
@@ -41,6 +37,14 @@ def prose(text: str, limit: int = 1200) -> str:
     shown = visible(text[:limit], keep_newlines=True)
     left = len(text) - limit
     return shown if left <= 0 else f"{shown}… ({left:,} more characters)"
+
+
+def one_line(text: str, limit: int) -> str:
+    """Text on one line, cut between words and made visible."""
+    cut = clip(text, limit)
+    if len(cut) < len(text) and (place := cut.rfind(" ", limit // 2)) > 0:
+        cut = f"{cut[:place]} …"
+    return visible(cut)
 
 
 def error_words(error: BaseException) -> str:
@@ -156,6 +160,12 @@ def change(value: float | None, unit: str) -> str:
     return f"{sign}{number(100 * value)} points" if is_share(unit) else f"{sign}{number(value)}"
 
 
+def changes(values: Iterable[float | None], unit: str) -> str:
+    """Ends of an interval of a change in brackets, its unit said once, by the change itself."""
+    texts = (change(value, unit).removesuffix(" points") for value in values)
+    return f"[{', '.join(texts)}]"
+
+
 def unit_words(unit: str) -> str:
     """The unit as it is read after the number: "of images" after a percentage, "bits" after a number."""
     if not is_share(unit):
@@ -172,7 +182,13 @@ class Figures:
     high: str
     bound: str
     operator: str
+    """Empty where no bound is declared."""
     unit: str
+
+    @property
+    def against(self) -> str:
+        """What must hold: "≥ 70 % of images"; empty of a description, which has no bound."""
+        return f"{self.operator} {self.bound} {self.unit}".rstrip() if self.operator else ""
 
     @property
     def interval(self) -> str:
@@ -198,12 +214,15 @@ def figures(finding: Finding) -> Figures:
     ):
         digits += 1
     observed, low, high = (amount(value, unit, digits) for value in values)
+    signs = {">=": "≥", "<=": "≤"}
     return Figures(
         observed=observed,
         low=low,
         high=high,
         bound=amount(bound, unit, digits),
-        operator={">=": "≥", "<=": "≤"}.get(finding.bound.op, visible(clip(finding.bound.op, 4))),
+        operator=""
+        if bound is None
+        else signs.get(finding.bound.op, visible(clip(finding.bound.op, 4))),
         unit=unit_words(visible(clip(unit, 60))),
     )
 
@@ -263,48 +282,3 @@ def ranges(states: Iterable[int]) -> str:
 def counted(count: int, singular: str, plural: str | None = None) -> str:
     """A count with its noun: "1 image", "1,204 images"."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
-
-
-VERDICT_KEYS = {
-    Verdict.PASS: "pass",
-    Verdict.FAIL: "fail",
-    Verdict.INCONCLUSIVE: "open",
-    Verdict.NOT_APPLICABLE: "na",
-    Verdict.DESCRIBED: "na",
-}
-"""Short names for CSS classes and script; never built from a document's text."""
-
-VERDICT_MARKS = {
-    Verdict.PASS: "✓",
-    Verdict.FAIL: "✗",
-    Verdict.INCONCLUSIVE: "?",
-    Verdict.NOT_APPLICABLE: "–",
-    Verdict.DESCRIBED: "·",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """An audit's verdict as a sign, a word, and the verdict whose colour it has."""
-
-    mark: str
-    word: str
-    colour: Verdict
-
-
-def outcome(audit: Audit) -> Outcome:
-    """An audit's verdict, in a word of its own where it is neither a pass nor a failure.
-
-    Where no check could fail the run, it is not called a pass; where checks are merely undecided, which
-    does fail the run, it is not called a failure of the model.
-    """
-    verdict = audit.verdict
-    counted = [f for f in audit.findings if f.severity is Severity.ERROR and not f.expectation]
-    strict = any(f.expectation is Expectation.MUST_FAIL for f in audit.findings)
-    kinds = {f.verdict for f in counted}
-    if verdict is Verdict.PASS and all(f.severity is Severity.WARN for f in audit.findings):
-        return Outcome("–", "nothing decides", Verdict.NOT_APPLICABLE)
-    undecided = Verdict.INCONCLUSIVE in kinds and Verdict.FAIL not in kinds and not strict
-    if verdict is Verdict.FAIL and undecided:
-        verdict = Verdict.INCONCLUSIVE
-    return Outcome(VERDICT_MARKS[verdict], str(verdict), verdict)

@@ -277,7 +277,12 @@ class Check:
     def _tolerated(self) -> dict[str, Any]:
         given = {"max_drop": self.max_drop, "max_rise": self.max_rise}
         said: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
-        return {**said, "tolerance": self.tolerance} if said else {}
+        if not said:
+            return {}
+        # What lies at the end of the support is the worst that can be observed. JSON has no infinity.
+        ends = (0.0, 1.0) if self.holds_for.of in RATES else self.support
+        support = [end if math.isfinite(end) else None for end in ends]
+        return {**said, "tolerance": self.tolerance, "support": support}
 
     @builtins.property
     def reads_truth(self) -> bool:

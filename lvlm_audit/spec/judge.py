@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvlm_audit.document import Bound, Eligibility, Finding, Interval, Verdict
+from lvlm_audit.document.plain import MAX_NUMBER
 from lvlm_audit.metrics.nodes import SETTLE, sustained_from
 from lvlm_audit.properties import Context
 from lvlm_audit.recordings.evidence import Evidence
@@ -83,7 +84,7 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
             item, check.metric.curve(item), contexts.get(item.asked.cluster, Context(None))
         )
         counts = _counted(check, item)
-        recorded += len(counts)
+        recorded += 1 if check.metric.whole else len(counts)
         for reason, number in _exclusions(check, item).items():
             excluded[reason] = excluded.get(reason, 0) + number
         applicable = counts & ~np.isnan(observed)
@@ -99,8 +100,6 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
             counted += int((applicable & second).sum())
             applicable &= first
         seen = observed[applicable]
-        if check.metric.whole:
-            seen = seen[:1]
         counted += len(seen)
         if len(seen):
             values.setdefault(item.asked.cluster, []).extend(float(v) for v in seen)
@@ -179,13 +178,16 @@ def _contexts(evidence: Evidence) -> dict[str, Context]:
 
 def _counted(check: Check, item: Item) -> npt.NDArray[np.bool_]:
     if check.metric.whole:
-        return np.ones(len(item.token_classes), dtype=bool)
+        # One value an answer: its first token stands for it.
+        return np.asarray(np.arange(len(item.token_classes)) == 0)
     if isinstance(item, PairedTrace) or check.tokens == "content":
         return item.content
     return item.eligible
 
 
 def _exclusions(check: Check, item: Item) -> dict[str, int]:
+    if check.metric.whole:
+        return {}
     rest = ~_counted(check, item)
     reasons: dict[str, int] = {}
     if isinstance(item, Trace):
@@ -287,7 +289,8 @@ def _finding(
 
 def _interval(estimate: Estimate, confidence: float, *, adjusted: bool) -> Interval:
     spread = estimate.spread(confidence)
-    low, high = max(spread.low, -1e300), min(spread.high, 1e300)
+    # Fewer than five images give the whole support, which may have no end; a document has one.
+    low, high = max(spread.low, -MAX_NUMBER), min(spread.high, MAX_NUMBER)
     return Interval(low, high, confidence, spread.method, adjusted=adjusted)
 
 

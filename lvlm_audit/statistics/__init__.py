@@ -5,6 +5,8 @@ always the image (cluster), never the layer or the token (docs/method.md#statist
 second to import; the normal distribution is in the standard library, Student's t in `scipy.special`.
 """
 
+from lvlm_audit.statistics.answers import NetChange, net_change
+from lvlm_audit.statistics.changes import MeanChange, counts_change, quantity_change
 from lvlm_audit.statistics.deciding import Estimate, images_to_decide
 from lvlm_audit.statistics.differences import RateDifference, rate_difference
 from lvlm_audit.statistics.estimates import (
@@ -16,23 +18,48 @@ from lvlm_audit.statistics.estimates import (
 from lvlm_audit.statistics.family import holm_levels
 from lvlm_audit.statistics.halves import fold_of
 from lvlm_audit.statistics.medians import bootstrap_difference, bootstrap_median, median_over_images
+from lvlm_audit.statistics.paired import Change, Tolerance
+from lvlm_audit.statistics.planning import (
+    Chances,
+    DecidingNumbers,
+    images_to_ask,
+    images_to_exclude,
+    images_to_show,
+    numbers_that_decide,
+)
+from lvlm_audit.statistics.simultaneous import MeanOfMany, simultaneous
 from lvlm_audit.statistics.spread import MIN_IMAGES, RESAMPLES, Spread
 
 __all__ = [
     "MIN_IMAGES",
     "RESAMPLES",
+    "Chances",
+    "Change",
     "ClusterMean",
+    "DecidingNumbers",
     "Estimate",
+    "MeanChange",
+    "MeanOfMany",
+    "NetChange",
     "RateDifference",
     "ShareOfImages",
     "Side",
     "Spread",
+    "Tolerance",
     "bootstrap_difference",
     "bootstrap_median",
     "cluster_mean",
+    "counts_change",
     "fold_of",
     "holm_levels",
+    "images_to_ask",
     "images_to_decide",
+    "images_to_exclude",
+    "images_to_show",
     "median_over_images",
+    "net_change",
+    "numbers_that_decide",
+    "quantity_change",
     "rate_difference",
+    "simultaneous",
 ]

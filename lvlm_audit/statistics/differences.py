@@ -17,6 +17,9 @@ from lvlm_audit.statistics.spread import (
     student_quantile,
 )
 
+_ROUNDING = 1e-24
+"""A variance up to this is that of equal shares."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RateDifference:
@@ -26,7 +29,8 @@ class RateDifference:
     The t test is linearised: an image's part is its deviation in the one share minus that in the other
     (Cochran 1977, sec. 6.3), with one degree of freedom less than the images of the smaller group. A group in
     which nothing or everything holds has shown no variation; it is given that of its images with one more
-    that holds and one that does not (Agresti & Caffo 2000).
+    that holds and one that does not (Agresti & Caffo 2000). Shares that vary in step, as of one model asked
+    twice, leave no variance either: there one image more may differ.
 
     Attributes:
         held: [2, n] tokens that hold, by group and image.
@@ -88,11 +92,7 @@ class RateDifference:
         beyond = self.replicates < bound if side == ">=" else self.replicates > bound
         resampled = float((1 + np.count_nonzero(beyond)) / (1 + self.replicates.shape[0]))
         above = self.value - bound if side == ">=" else bound - self.value
-        error = self._error()
-        if error == 0:
-            # Both shares vary, but in step: every image has the same part in both.
-            return resampled if above >= 0 else 1.0
-        return max(resampled, float(stdtr(self.smaller - 1, -above / error)))
+        return max(resampled, float(stdtr(self.smaller - 1, -above / self._error())))
 
     def _error(self) -> float:
         """Standard error of the difference."""
@@ -106,6 +106,10 @@ class RateDifference:
                 images = int((counted > 0).sum())
                 likely = (share * images + 1) / (images + 2)
                 variance += likely * (1 - likely) / (images + 2)
+        if variance <= _ROUNDING:
+            # Both shares vary, but in step: the next image may be the first that differs.
+            likely = 1 / (self.smaller + 2)
+            variance = likely * (1 - likely) / (self.smaller + 2)
         return math.sqrt(variance)
 
 

@@ -28,6 +28,7 @@ from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.features import FeatureMap, FeatureTrace
 from lvlm_audit.traces.image_words import ImageWords
 from lvlm_audit.traces.redecoded import Redecoded
+from lvlm_audit.traces.rounding import RoundingTrace
 from lvlm_audit.traces.trace import (
     SCHEMA_VERSION,
     Asked,
@@ -41,7 +42,16 @@ _ARRAYS = "arrays.safetensors"
 _RECORD = "recording.json"
 _SUMS = "SHA256SUMS"
 
-Item = Trace | PairedTrace | FeatureTrace | FeatureMap | EffectTrace | ImageWords | Redecoded
+Item = (
+    Trace
+    | PairedTrace
+    | FeatureTrace
+    | FeatureMap
+    | EffectTrace
+    | ImageWords
+    | Redecoded
+    | RoundingTrace
+)
 _ARRAY_FIELDS: dict[type[Item], tuple[str, ...]] = {
     Trace: array_fields(Trace),
     PairedTrace: array_fields(PairedTrace),
@@ -50,6 +60,7 @@ _ARRAY_FIELDS: dict[type[Item], tuple[str, ...]] = {
     EffectTrace: ("token_ids", "kl", "divergence", "leaders", "log2_probability"),
     ImageWords: ("token_ids", "confidence", "position"),
     Redecoded: ("token_ids",),
+    RoundingTrace: ("token_ids", "margins"),
 }
 _KINDS = {cls.__name__: cls for cls in _ARRAY_FIELDS}
 
@@ -226,7 +237,7 @@ def _entry(item: Item) -> dict[str, Any]:
 def _item(i: int, entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Item:
     rest = {k: v for k, v in entry.items() if k not in ("kind", "asked")}
     cls = _KINDS[entry["kind"]]
-    for name in ("token_texts", "labels", "blocks", "answer_ids"):
+    for name in ("token_texts", "labels", "blocks", "answer_ids", "runs"):
         if name in rest:
             rest[name] = tuple(rest[name])
     if "token_classes" in rest:

@@ -150,6 +150,24 @@ def word_spans(text: str) -> Iterator[_Span]:
         yield start, len(text)
 
 
+def split_words(text: str) -> Iterator[_Span]:
+    """Where the words of a text begin and end; in scripts without spaces every letter is one."""
+    letters = [(i, i + 1) for i, character in enumerate(text) if unspaced(character)]
+    yield from sorted([*word_spans(text), *letters])
+
+
+def content_words(text: str, *, prompt: str) -> list[str]:
+    """The words of a text that `classify` calls content, as the text has them.
+
+    Args:
+        text: an answer.
+        prompt: the question: what it says already is no content of the answer.
+    """
+    known = {form for start, end in word_spans(prompt) for form in _forms(prompt[start:end])}
+    words = (text[start:end] for start, end in split_words(text))
+    return [word for word in words if _of_word(_forms(word), known) is TokenClass.CONTENT]
+
+
 def _belongs(text: str, index: int, *, inside: bool) -> bool:
     """Whether a character is part of a word; `inside`: whether the one before it is."""
     character = text[index]

@@ -11,7 +11,7 @@ from lvlm_audit.probes.others import other_images
 from lvlm_audit.probes.probe import ImageSource, Probe
 from lvlm_audit.recordings.need import Need
 
-STATES = [Need("normed", kind) for kind in ("features", "common step", "feature maps")]
+STATES = [Need("normed", kind) for kind in ("rounding", "features", "common step", "feature maps")]
 
 
 class TestPlan:

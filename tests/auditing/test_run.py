@@ -68,9 +68,15 @@ def audit() -> Audit:
 
 class TestTheWholeDocument:
     def test_a_healthy_model_passes_the_default_suite(self, audit):
-        assert {f.check: f.verdict for f in audit.findings} == dict.fromkeys(
-            [c.name for c in lvlm_audit.suite().checks], Verdict.PASS
+        described = dict.fromkeys(
+            (c.name for c in lvlm_audit.suite().checks if not c.bounded), Verdict.DESCRIBED
         )
+        assert {f.check: f.verdict for f in audit.findings} == {
+            **dict.fromkeys((c.name for c in lvlm_audit.suite().checks), Verdict.PASS),
+            **described,
+            # These answers have no labels.
+            "wrong_words": Verdict.NOT_APPLICABLE,
+        }
         assert audit.verdict is Verdict.PASS
         assert audit.headline == "4 of 4 deciding checks passed, none failed."
 

@@ -17,7 +17,7 @@ import pytest
 
 from lvlm_audit.document import Audit
 from lvlm_audit.report import html
-from tests.report import attacks, documents
+from tests.report import attacks, documents, gate_documents
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
@@ -111,8 +111,8 @@ def test_a_violated_policy_would_be_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "audit",
-    [documents.compared(), documents.paper_mode(), attacks.hostile()],
-    ids=["full", "paper mode", "hostile"],
+    [documents.compared(), documents.paper_mode(), gate_documents.anchored(), attacks.hostile()],
+    ids=["full", "paper mode", "gate", "hostile"],
 )
 def test_it_opens_without_a_word_on_the_console(audit: Audit, tmp_path: Path) -> None:
     seen = visit(html.render(audit), tmp_path, ask="document.styleSheets[0].cssRules.length")
@@ -149,8 +149,8 @@ OVERFLOW = """(() => {
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize(
     "audit",
-    [documents.compared(), documents.paper_mode(), attacks.hostile()],
-    ids=["full", "paper mode", "hostile"],
+    [documents.compared(), documents.paper_mode(), gate_documents.anchored(), attacks.hostile()],
+    ids=["full", "paper mode", "gate", "hostile"],
 )
 def test_nothing_runs_out_of_the_page(audit: Audit, width: int, tmp_path: Path) -> None:
     seen = visit_framed(html.render(audit), tmp_path, width=width, ask=OVERFLOW).answer
@@ -313,8 +313,11 @@ CONTRAST = """(() => {
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_text_has_contrast(dark: bool, tmp_path: Path) -> None:
-    page = html.render(documents.compared())
+@pytest.mark.parametrize(
+    "audit", [documents.compared(), gate_documents.anchored()], ids=["usual", "gate"]
+)
+def test_every_text_has_contrast(audit: Audit, dark: bool, tmp_path: Path) -> None:
+    page = html.render(audit)
     if dark:
         style = page[page.index("<style>") + 7 : page.index("</style>")]
         changed = style.replace("(prefers-color-scheme: dark)", "(min-width: 1px)")
@@ -327,7 +330,9 @@ def test_every_text_has_contrast(dark: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "audit", [documents.compared(), attacks.hostile()], ids=["usual", "hostile"]
+    "audit",
+    [documents.compared(), gate_documents.anchored(), attacks.hostile()],
+    ids=["usual", "gate", "hostile"],
 )
 def test_in_a_notebook_it_touches_nothing_around_it(audit: Audit, tmp_path: Path) -> None:
     """A notebook's page has no policy of ours: what is inert there is inert by escaping alone."""

@@ -18,7 +18,7 @@ from lvlm_audit import Check, Stage, at_least, at_most
 from lvlm_audit.errors import CheckError, TraceError
 from lvlm_audit.metrics.curves import Metric
 from lvlm_audit.metrics.nodes import candidates_from
-from lvlm_audit.properties import Kept, Plateau, Rise, Value
+from lvlm_audit.properties import Holds, Kept, Plateau, Rise, Value
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.trace import Trace
 from tests import reference
@@ -144,7 +144,10 @@ def test_every_metric_of_answers_can_be_checked_and_stays_in_its_support(name: s
     metric = getattr(lvlm_audit.metrics, name)
     if metric.needs != "answers":
         return
-    answers = [trace(rising(L, 4), name=f"p{i}", paper_index=[1e-3] * L) for i in range(8)]
+    answers = [
+        trace(rising(L, 4), name=f"p{i}", paper_index=[1e-3] * L, reference="It is blue.")
+        for i in range(8)
+    ]
     values = metric.curve(answers[0])
     low, high = metric.support
     known = values[~np.isnan(values)]
@@ -155,8 +158,8 @@ def test_every_metric_of_answers_can_be_checked_and_stays_in_its_support(name: s
         "It can be judged.",
         stage=Stage.WHOLE_ANSWER,
         metric=metric,
-        property=Value(),
-        holds_for=at_most(1e6, of="mean"),
+        property=Holds() if metric.whole else Value(),
+        holds_for=at_most(0.9, of="answers") if metric.whole else at_most(1e6, of="mean"),
         rationale="A test.",
         name="one",
     )
@@ -167,7 +170,7 @@ def test_every_metric_of_answers_can_be_checked_and_stays_in_its_support(name: s
     else:
         assert finding.observed is None
         assert metric.nothing in finding.message
-    assert finding.bound.unit == metric.unit
+    assert finding.bound.unit == ("share of answers" if metric.whole else metric.unit)
 
 
 class TestThePaperIndexHasAnAxisOfItsOwn:

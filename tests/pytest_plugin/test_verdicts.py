@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from lvlm_audit.pytest_plugin.status import EXIT_UNDECIDED
 from tests.synthetic import rising, trace
 
 
@@ -49,10 +50,10 @@ def test_an_error_severity_failure_exits_1_and_says_what_was_seen(lab):
     assert "Traceback" not in output(result)
 
 
-def test_undecided_at_severity_error_exits_1(lab):
+def test_undecided_at_severity_error_exits_6(lab):
     lab.checks("check_a.py", "passes", "undecided")
     result = lab.run()
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.ret == EXIT_UNDECIDED
     assert "undecided: INCONCLUSIVE (rapid evolution)" in output(result)
     assert "images would decide it if the value stays" in output(result)
 

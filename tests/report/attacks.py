@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from enum import Enum
 from typing import Any
 
-from lvlm_audit.document import Audit, Severity, Stage, Verdict
-from tests.report.documents import compared
+from lvlm_audit.document import Audit
+from tests.report.gate_documents import anchored
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -34,7 +35,7 @@ ATTACKS = (
 
 
 def hostile(text: str | None = None) -> Audit:
-    """The failing audit with every free text replaced by attacks, or all by one given text."""
+    """An audit with baseline and anchor whose every free text is an attack, or the one given text."""
     place = 0
 
     def attack() -> str:
@@ -43,7 +44,7 @@ def hostile(text: str | None = None) -> Audit:
         return text if text is not None else ATTACKS[place % len(ATTACKS)]
 
     def spoil(value: Any) -> Any:
-        if isinstance(value, (Verdict, Severity, Stage)):
+        if isinstance(value, Enum):
             return value
         if isinstance(value, str):
             return attack()
@@ -66,5 +67,5 @@ def hostile(text: str | None = None) -> Audit:
             return [spoil(v) for v in value]
         return value
 
-    spoiled: Audit = spoil(compared(probes=2))
+    spoiled: Audit = spoil(anchored(probes=2))
     return spoiled

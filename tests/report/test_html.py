@@ -15,7 +15,7 @@ import pytest
 from lvlm_audit.document import Audit, ProbeReading, Verdict
 from lvlm_audit.errors import UsageError
 from lvlm_audit.report import html, select, words
-from tests.report import attacks, documents
+from tests.report import attacks, documents, gate_documents
 from tests.report.pages import Page, read
 
 DOCUMENTS = {
@@ -30,6 +30,12 @@ DOCUMENTS = {
         documents.audit(probes=0), probes=[documents.probe(0, image=False)]
     ),
     "paper mode": documents.paper_mode,
+    "unchanged": gate_documents.unchanged,
+    "worse": gate_documents.red,
+    "undecided": gate_documents.undecided,
+    "fed differently": gate_documents.fed_differently,
+    "not comparable": gate_documents.mismatched,
+    "with an anchor": gate_documents.anchored,
     "hostile": attacks.hostile,
 }
 
@@ -84,6 +90,12 @@ def test_every_image_and_chart_has_words(page: Page) -> None:
             assert attrs.get("alt")
         if tag == "svg":
             assert attrs.get("aria-hidden") == "true" or attrs.get("aria-label")
+
+
+def test_no_two_regions_have_the_same_name(page: Page) -> None:
+    """A screen reader lists them by name."""
+    names = [attrs["aria-label"] for _, attrs in page.tags if attrs.get("role") == "region"]
+    assert len(names) == len(set(names))
 
 
 def test_headings_do_not_skip_a_level(page: Page) -> None:
@@ -154,7 +166,7 @@ def test_uses_are_marked_uncertified_and_a_baseline_is_compared() -> None:
     assert "Two uses, uncertified" in text
     assert "no base rate yet" in text
     assert "0.0041 97 %" in text
-    assert "−4.5 points [−11 points, +2 points]" in text
+    assert "−4.5 points [−11, +2]" in text
     assert "+0.0062" in text
 
 

@@ -16,7 +16,7 @@ from lvlm_audit.document import Audit, Difference, Interval, Verdict
 from lvlm_audit.report import html
 from lvlm_audit.report.terminal.summary import summary
 from tests.effort import examples
-from tests.report import attacks, documents
+from tests.report import attacks, documents, gate_documents
 
 
 def show(audit: Audit, *, width: int = 80, encoding: str = "utf-8", colour: bool = False) -> str:
@@ -56,7 +56,9 @@ def test_verdict_model_stages_findings_and_files() -> None:
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "cp437"])
 def test_every_width_and_encoding(width: int, encoding: str) -> None:
-    for audit in (documents.audit(), attacks.hostile(), documents.empty()):
+    for audit in (
+        documents.audit(), attacks.hostile(), documents.empty(), gate_documents.anchored(),
+    ):  # fmt: skip
         text = show(audit, width=width, encoding=encoding)
         assert max(cell_len(line) for line in text.splitlines()) <= width
 
@@ -93,9 +95,12 @@ def test_what_differs_from_the_baseline_is_said_and_what_does_not_is_counted() -
         audit.comparison, differences=[*audit.comparison.differences, clear]
     )
     text = show(dataclasses.replace(audit, comparison=worse), width=200)
-    assert "against base-model, image by image; 95 % intervals, each for itself. Paired by" in text
+    assert "against base-model: no deciding check is held against it\n" in text
+    assert (
+        "moved   described, image by image; simultaneous 95 % intervals. Paired by image;" in text
+    )
     assert "        image_matters −0.1 [−0.15, −0.05], 16 images\n" in text
-    assert "        1 check within chance, 2 not comparable\n" in text
+    assert "        1 within chance, 2 without an interval\n" in text
     assert "answer_forms −4.5" not in text
     share = dataclasses.replace(clear, check="answer_forms")
     worse = dataclasses.replace(audit.comparison, differences=[share])

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from lvlm_audit.auditing.conclude import decides, selected
+from lvlm_audit.auditing.conclude import selected
+from lvlm_audit.comparing.decision import decides
 from lvlm_audit.document import Eligibility, Severity, Stage, Verdict
 from lvlm_audit.errors import CheckError
 from lvlm_audit.metrics.curves import (

@@ -139,12 +139,41 @@ class TestShipped:
             "image_kept",
             "image_matters",
             "image_informs",
+            "right_answers",
+            "wrong_words",
+            "references_likely",
         }
-        assert {c.name for c in checks if c.severity is Severity.ERROR} == {
+        errors = {c.name for c in checks if c.severity is Severity.ERROR}
+        assert {c.name for c in checks if c.bounded} & errors == {
             "answer_forms",
             "beats_distractor",
             "image_matters",
             "image_informs",
+        }
+
+    def test_what_is_held_against_a_parent(self):
+        tolerated = {
+            c.name: (c.max_drop, c.max_rise, c.tolerance)
+            for c in suite("default").checks
+            if c.severity is Severity.ERROR and (c.max_drop or c.max_rise)
+        }
+        assert tolerated == {
+            "right_answers": (0.05, None, "points"),
+            "wrong_words": (None, 0.05, "points"),
+            "references_likely": (None, 0.32, "absolute"),
+            "image_informs": (0.2, None, "share"),
+        }
+        # 0.32 bit is the fifth that the rationale says it is.
+        assert pytest.approx(0.8, abs=0.005) == 2**-0.32
+
+    def test_what_differs_between_healthy_models_is_described(self):
+        described = {c.name for c in suite("default").checks if not c.bounded}
+        assert described == {
+            "late_switch_bounded",
+            "levels_agree",
+            "right_answers",
+            "wrong_words",
+            "references_likely",
         }
 
     def test_the_papers_suite_is_opt_in_and_reads_the_raw_lens(self):
@@ -192,10 +221,8 @@ LATE_SWITCH = {"curve": LATE, "nucleus": rising(12, 6), "leader": [OTHER] * 10 +
 ANSWERS = {
     "answer_forms": (HEALTHY, {"curve": [0.9] * 13}),
     "beats_distractor": (HEALTHY, {"curve": rising(12, 6), "distractor": 0.85}),
-    "levels_agree": (HEALTHY, {**HEALTHY, "divergence": [0.5] * 9 + [0.0] * 3}),
     "settles_early": (HEALTHY, {**HEALTHY, "leader": [EARLY] * 11 + [EMITTED] * 2}),
     "plateau_holds": (HEALTHY, {**HEALTHY, "divergence": [0.5] * 6 + [0.2] * 6}),
-    "late_switch_bounded": (HEALTHY, LATE_SWITCH),
     "paper_rise": (HEALTHY, {"curve": [0.9] * 13}),
     "paper_plateau": (HEALTHY, {**HEALTHY, "divergence": [0.5] * 6 + [0.2] * 6}),
     "paper_mutation": (LATE_SWITCH, HEALTHY),
@@ -211,6 +238,24 @@ PAIRS = {
         {"divergence": [0.0] * 13, "advantage": 0.0},
     ),
 }
+RIGHT, WRONG = {"labels": {"grounded": ["blue"]}}, {"labels": {"hallucinated": ["blue"]}}
+DESCRIBED = {
+    "levels_agree": (HEALTHY, {**HEALTHY, "divergence": [0.5] * 9 + [0.0] * 3}),
+    "late_switch_bounded": (HEALTHY, LATE_SWITCH),
+    "right_answers": (
+        {**HEALTHY, "reference": "Blue, blue, blue, blue."},
+        {**HEALTHY, "reference": "It is red."},
+    ),
+    "wrong_words": ({**HEALTHY, **RIGHT}, {**HEALTHY, **WRONG}),
+}
+DESCRIBED_PAIRS = {
+    "references_likely": (
+        {"divergence": [0.0] * 13, "surprisal": 0.5},
+        {"divergence": [0.0] * 13, "surprisal": 3.0},
+    ),
+}
+ANSWERS |= DESCRIBED
+PAIRS |= DESCRIBED_PAIRS
 SHIPPED = [c for name in ("default", "paper") for c in suite(name).checks]
 
 
@@ -231,14 +276,25 @@ def evidence(name: str, good: bool) -> Evidence:
 
 
 @pytest.mark.parametrize("good", [True, False], ids=["can pass", "can fail"])
-@pytest.mark.parametrize("check", SHIPPED, ids=lambda c: c.name)
+@pytest.mark.parametrize("check", [c for c in SHIPPED if c.bounded], ids=lambda c: c.name)
 def test_every_shipped_check_can_pass_and_can_fail(check, good):
     """Within its whole family; a check that cannot fail must not ship."""
-    family = len(suite("paper" if check.source == "check_paper.py" else "default").checks)
+    checks = suite("paper" if check.source == "check_paper.py" else "default").checks
+    family = sum(c.bounded for c in checks)
     (finding,) = judge([observe(check, evidence(check.name, good))], family=family)
     assert finding.verdict is (Verdict.PASS if good else Verdict.FAIL), finding.message
     assert finding.n == IMAGES
     assert bool(finding.counterexamples) is not good
+
+
+@pytest.mark.parametrize("check", [c for c in SHIPPED if not c.bounded], ids=lambda c: c.name)
+def test_every_description_tells_good_from_bad(check):
+    """It has no verdict of its own; a parent's value is what it is held against."""
+    good, bad = (judge([observe(check, evidence(check.name, how))])[0] for how in (True, False))
+    assert {good.verdict, bad.verdict} == {Verdict.DESCRIBED}
+    assert good.n == bad.n == IMAGES
+    gap = good.observed - bad.observed if check.max_drop else bad.observed - good.observed
+    assert gap > 0.2
 
 
 def test_a_suite_without_name_clashes_keeps_its_order():

@@ -67,10 +67,14 @@ def index_ticks(last: int, scale: Scale, most: int = 8) -> list[Tick]:
     return [Tick(scale(i), str(i)) for i in [*marks, last]]
 
 
-def value_ticks(scale: Scale, unit: str, most: int = 4) -> list[Tick]:
-    """Ticks for values, labelled in their unit."""
+def tick_values(scale: Scale, most: int = 4) -> list[tuple[float, float]]:
+    """Round values on a scale, each as (pixel, value)."""
     step = nice_step(scale.high - scale.low, most)
     first = math.ceil(scale.low / step - 1e-9)
     last = math.floor(scale.high / step + 1e-9)
-    values = [i * step for i in range(first, last + 1)]
-    return [Tick(scale(v), amount(v, unit)) for v in values]
+    return [(scale(i * step), i * step) for i in range(first, last + 1)]
+
+
+def value_ticks(scale: Scale, unit: str, most: int = 4) -> list[Tick]:
+    """Ticks for values, labelled in their unit."""
+    return [Tick(at, amount(value, unit)) for at, value in tick_values(scale, most)]

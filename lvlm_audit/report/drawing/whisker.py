@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lvlm_audit.document import Interval
-from lvlm_audit.report.drawing.axes import Scale, Tick, nice_top, value_ticks
-from lvlm_audit.report.words import finite, is_share
+from lvlm_audit.document import Change, Interval
+from lvlm_audit.report.drawing.axes import Scale, Tick, nice_top, tick_values, value_ticks
+from lvlm_audit.report.words import finite, is_share, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +29,23 @@ class Whisker:
     ticks: list[Tick]
     images: list[float]
     """One mark per image, where they tell more than two groups apart."""
+    zero: float | None = None
+    """Where no change at all stands, if that is another place than the bound."""
 
 
 SHADED = frozenset({">=", "<="})
 
 
 def _domain(values: Sequence[float], unit: str) -> tuple[float, float]:
-    low, high = min(0.0, *values), max(0.0, *values)
+    low, high = min((0.0, *values)), max((0.0, *values))
     if unit == "probability" or is_share(unit):
         return (0.0 if low >= 0 else max(-1.0, -nice_top(-low))), 1.0 if high <= 1 else nice_top(
             high
         )
     # Headroom, so that a bound or an end of the interval does not sit on the edge.
     top = nice_top(1.1 * max(high, -low))
-    return (-top if low < 0 else 0.0), (top if high > 0 else 0.0)
+    # With nothing but zeros there is an axis all the same.
+    return (-top if low < 0 else 0.0), (top if high > 0 or low == 0 else 0.0)
 
 
 def whisker(
@@ -146,4 +149,49 @@ def difference_whisker(
     """
     if difference is None:
         return None
+    if is_share(unit):
+        # Differences of shares are points, and not shares of anything.
+        difference, unit = 100 * difference, "points"
+        if interval is not None:
+            low, high = 100 * interval.low, 100 * interval.high
+            interval = Interval(low, high, interval.confidence, interval.method, interval.adjusted)
     return whisker(difference, interval, 0.0, "", unit, width=230, symmetric=True)
+
+
+def change_whisker(change: Change, width: float = 230) -> Whisker | None:
+    """Geometry of a change against the change that is tolerated; None where there is no change.
+
+    The shaded side is what is tolerated; shares are in points.
+    """
+    value, limit = finite(change.change), finite(change.limit)
+    if value is None:
+        return None
+    ends = [] if change.interval is None else [change.interval.low, change.interval.high]
+    known = [v for v in [0.0, value, limit, *ends] if v is not None and math.isfinite(v)]
+    low, high = min(known), max(known)
+    x = Scale(
+        -nice_top(-1.1 * low) if low < 0 else 0.0,
+        nice_top(1.1 * high) if high > 0 else 0.0,
+        14,
+        width - 14,
+    )
+    rate = 100 if is_share(change.unit) else 1
+    shaded = (x.start, x.start)
+    if limit is not None:
+        shaded = (x(limit), x.end) if limit < 0 else (x.start, x(limit))
+    return Whisker(
+        width=width,
+        height=76,
+        baseline=38,
+        dot=x(value),
+        low=x(ends[0]) if ends else None,
+        high=x(ends[1]) if ends else None,
+        bound=None if limit is None else x(limit),
+        holds_from=shaded[0],
+        holds_to=shaded[1],
+        start=x.start,
+        end=x.end,
+        ticks=[Tick(at, number(rate * v)) for at, v in tick_values(x)],
+        images=[],
+        zero=x(0.0),
+    )

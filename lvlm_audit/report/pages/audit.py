@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from lvlm_audit.document import Audit
 from lvlm_audit.report.sections import (
     Section,
+    anchor,
     classes,
     comparison,
     decoder,
+    descriptions,
     features,
     findings,
     grounding,
@@ -43,9 +45,11 @@ def page(audit: Audit) -> Page:
     chosen = select(audit)
     cards = findings.finding_views(audit, chosen.anchors)
     sections: list[Section | None] = [
+        comparison.section(audit, chosen.anchors),
+        anchor.section(audit, chosen.anchors),
         stages.section(audit, cards),
         findings.section(cards),
-        comparison.section(audit),
+        descriptions.section(cards),
         scores.section(audit),
         layers.section(audit),
         features.section(audit),

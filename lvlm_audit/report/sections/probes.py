@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lvlm_audit.document import Audit, ProbeReading, TokenReading
+from lvlm_audit.report.by_kind import MAX_KINDS, KindRow, by_kind
 from lvlm_audit.report.drawing.heat_map import HeatMap, heat_map
 from lvlm_audit.report.drawing.shown import Shown, shown
 from lvlm_audit.report.drawing.spark import Spark, spark
@@ -83,11 +84,14 @@ class Probes:
     full: list[ProbeView]
     rows: list[ProbeRow]
     left_out: int
+    kinds: list[KindRow]
+    """Results by kind of question; empty where no probe has a kind."""
+    kinds_left: int
 
 
 def section(audit: Audit, chosen: Selection) -> Probes:
     """Draw the probes that were chosen."""
-    between = shown(audit)
+    between, kinds = shown(audit), by_kind(audit.asked)
     return Probes(
         full=[
             _probe(probe, audit, place, images, between)
@@ -97,6 +101,8 @@ def section(audit: Audit, chosen: Selection) -> Probes:
         ],
         rows=[_row(probe, place) for place, probe in enumerate(chosen.rows, len(chosen.full) + 1)],
         left_out=chosen.left_out,
+        kinds=kinds[:MAX_KINDS],
+        kinds_left=max(0, len(kinds) - MAX_KINDS),
     )
 
 

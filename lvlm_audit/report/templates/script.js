@@ -6,7 +6,7 @@
 
   // Findings: filter and order.
   const tools = document.querySelector("[data-tools=findings]");
-  const cards = all(".finding");
+  const cards = all("#findings .finding");
   const homes = new Map(cards.map((card) => [card, card.parentElement]));
   if (tools && cards.length) {
     const section = document.getElementById("findings");

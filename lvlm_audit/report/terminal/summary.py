@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from lvlm_audit.document import (
     Audit,
-    Comparison,
     CorrectionsReading,
     DecoderComparison,
-    Difference,
     GroundingReading,
     HallucinationReading,
     ScoreReading,
     StageReading,
 )
+from lvlm_audit.report.by_kind import MAX_KINDS, KindRow, by_kind
 from lvlm_audit.report.drawing.ribbon import STAGE_KEYS, Band, stage_starts
 from lvlm_audit.report.select import urgency
-from lvlm_audit.report.terminal import notes, table
+from lvlm_audit.report.terminal import against, notes, table
 from lvlm_audit.report.terminal.speaker import Speaker
 from lvlm_audit.report.terminal.table import STYLES
+from lvlm_audit.report.verdicts import changes_of, of_audit
 from lvlm_audit.report.words import (
     change,
     clip,
@@ -31,11 +31,9 @@ from lvlm_audit.report.words import (
     instrument,
     node_words,
     number,
-    outcome,
+    one_line,
     ranges,
     share,
-    token,
-    visible,
 )
 
 _BANDS = {"rapid": ("░", ".", "blue"), "stable": ("▒", "=", ""), "mutation": ("▓", "#", "magenta")}
@@ -61,22 +59,23 @@ def summary(
     """
     say = Speaker(console, encoding or console.encoding)
     subject = audit.subject
-    got = outcome(audit)
-    say.line((f"{got.mark} {got.word}", STYLES[got.colour]), f"  {_one(audit.headline, 300)}")
-    model = _one(subject.model, 80)
-    if _one(subject.resolved, 80) != _one(subject.model, 80):
-        model += f" ({_one(subject.resolved, 80)})"
+    got = of_audit(audit)
+    say.line((f"{got.mark} {got.word}", STYLES[got.colour]), f"  {one_line(audit.headline, 500)}")
+    against.first(audit, say)
+    model = one_line(subject.model, 80)
+    if one_line(subject.resolved, 80) != one_line(subject.model, 80):
+        model += f" ({one_line(subject.resolved, 80)})"
     images = len({probe.cluster for probe in audit.probes})
     say.row(
         "model",
-        f"{model}, {counted(subject.blocks, 'block')}, {_one(subject.lens, 30)} lens, "
+        f"{model}, {counted(subject.blocks, 'block')}, {one_line(subject.lens, 30)} lens, "
         f"{counted(len(audit.probes), 'probe')} {evidence_words(images, subject.control)}",
     )
     if (subject.divergence, subject.scaling) != ("jsd", "none"):
-        say.row("read", _one(instrument(subject), 100))
+        say.row("read", one_line(instrument(subject), 100))
     if subject.control:
-        say.line((f"Control: {_one(subject.control, 60)}.", "bold yellow"))
-        say.line(_one(subject.control_note, 900))
+        say.line((f"Control: {one_line(subject.control, 60)}.", "bold yellow"))
+        say.line(one_line(subject.control_note, 900))
     if subject.is_demo:
         say.line(("This is the demo model: its findings say nothing about yours.", "bold yellow"))
         say.line("Audit your own with --lvlm-model MODEL.")
@@ -88,41 +87,36 @@ def summary(
         say.line((notes.line(note), "yellow"))
     _stages(audit.stages, say)
     if audit.classes is not None:
-        say.row("classes", _one(audit.classes.summary, 240))
+        say.row("classes", one_line(audit.classes.summary, 240))
     if audit.grounding is not None:
-        say.row("image", _one(_grounding(audit.grounding), 200))
+        say.row("image", one_line(_grounding(audit.grounding), 200))
     if audit.decoder is not None:
         _decoder(audit.decoder, say)
     if audit.hallucination is not None:
-        say.row("words", _one(_hallucination(audit.hallucination), 300))
+        say.row("words", one_line(_hallucination(audit.hallucination), 300))
+    if kinds := by_kind(audit.asked):
+        rest = [f"{len(kinds) - MAX_KINDS} more"] if len(kinds) > MAX_KINDS else []
+        say.row("kinds", "; ".join([*(_kind(row) for row in kinds[:MAX_KINDS]), *rest]))
     for scores in audit.scores:
-        say.row("scores", _one(_scores(scores), 200))
+        say.row("scores", one_line(_scores(scores), 200))
     if audit.corrections is not None:
         for line in _corrections(audit.corrections):
-            say.row("anew", _one(line, 200))
+            say.row("anew", one_line(line, 200))
     if audit.findings:
-        table.show(sorted(audit.findings, key=urgency), say)
+        table.show(sorted(audit.findings, key=urgency), say, changes_of(audit))
     else:
         say.line(("no finding: nothing was checked", "bold red"))
-    if audit.comparison is not None:
-        _against(audit.comparison, {f.check: f.bound.unit for f in audit.findings}, say)
+    against.moved(audit, say)
     for path in written:
-        say.line(f"written {_one(str(path), 500)}")
-
-
-def _one(text: str, limit: int) -> str:
-    """Text on one line, cut between words and made visible."""
-    cut = clip(text, limit)
-    if len(cut) < len(text) and (place := cut.rfind(" ", limit // 2)) > 0:
-        cut = f"{cut[:place]} …"
-    return visible(cut)
+        say.line(f"written {one_line(str(path), 500)}")
+    against.last(audit, say)
 
 
 def _stages(stages: StageReading, say: Speaker) -> None:
     found, _ = stage_starts(stages)
-    pattern = _one(stages.pattern, 60)
+    pattern = one_line(stages.pattern, 60)
     if not found:
-        say.row("stages", f"{pattern}: {_one(stages.evidence, 600)}")
+        say.row("stages", f"{pattern}: {one_line(stages.evidence, 600)}")
         return
     columns = min(stages.blocks + 1, 40)
     parts: list[str | tuple[str, str]] = ["0 "]
@@ -138,7 +132,7 @@ def _stages(stages: StageReading, say: Speaker) -> None:
         f"{pattern} · critical layer {critical} · mutation layers {ranges(stages.mutation_layers)}",
     )
     if stages.late and not stages.mutation_layers:
-        say.row("", _one(stages.late, 500))
+        say.row("", one_line(stages.late, 500))
 
 
 def _grounding(found: GroundingReading) -> str:
@@ -161,6 +155,16 @@ def _hallucination(found: HallucinationReading) -> str:
     assert best.auroc_interval is not None
     low, high = number(best.auroc_interval.low), number(best.auroc_interval.high)
     return f"{said}; found best by {best.name}, AUROC {number(best.auroc)} [{low}, {high}]"
+
+
+def _kind(row: KindRow) -> str:
+    """ "colour 7 of 8 right"; of what nobody can judge, the words that were expected."""
+    name = one_line(row.kind, 30)
+    if row.known:
+        return f"{name} {row.right} of {row.known} right"
+    if row.words_asked:
+        return f"{name} {row.words_found} of {row.words_asked} words"
+    return f"{name} {row.asked} asked"
 
 
 def _scores(scores: ScoreReading) -> str:
@@ -192,45 +196,14 @@ def _corrections(found: CorrectionsReading) -> list[str]:
 def _decoder(found: DecoderComparison, say: Speaker) -> None:
     """Two lines: what the decoder alone shows, and how far the critical layers are apart."""
     alone = found.stages
-    pattern = "nothing" if alone is None else _one(alone.pattern, 60)
+    pattern = "nothing" if alone is None else one_line(alone.pattern, 60)
     say.row("no img", f"{pattern} · decoder alone, {counted(found.prompts, 'distinct prompt')}")
     for one in found.differences:
         if one.name == "critical (probability)":
             ends = one.interval
             within = "" if ends is None else f" [{number(ends.low)}, {number(ends.high)}]"
-            apart = f"{change(one.difference, one.unit)}{within} {_one(one.unit, 20)}"
+            apart = f"{change(one.difference, one.unit)}{within} {one_line(one.unit, 20)}"
             say.row("", f"critical layer, with images minus without: {apart}")
-
-
-def _against(found: Comparison, units: Mapping[str, str], say: Speaker) -> None:
-    """What differs from the baseline beyond chance, a line each; how many do not, in one."""
-    say.row(
-        "against",
-        f"{_one(found.baseline_model, 80)}, image by image; 95 % intervals, each for itself. "
-        f"{_one(found.note, 400)}",
-    )
-    paired = [one for one in found.differences if one.interval is not None]
-    clear = [one for one in paired if not _around_zero(one)]
-    for one in clear:
-        unit, ends = units.get(one.check, ""), one.interval
-        assert ends is not None
-        # One unit for the whole: "-47.9 points [-64.8, -31]".
-        low, high = (change(e, unit).removesuffix(" points") for e in (ends.low, ends.high))
-        say.row(
-            "",
-            f"{token(one.check, 40)} {change(one.difference, unit)} [{low}, {high}], "
-            f"{counted(one.n, 'image')}",
-        )
-    close = len(paired) - len(clear)
-    rest = len(found.differences) - len(paired)
-    words = [f"{counted(close, 'check')} within chance"] if close else []
-    words += [f"{rest} not comparable"] if rest else []
-    if words:
-        say.row("", ", ".join(words))
-
-
-def _around_zero(one: Difference) -> bool:
-    return one.interval is None or one.interval.low <= 0 <= one.interval.high
 
 
 def _cell(found: list[Band], state: int, plain: bool) -> tuple[str, str]:

@@ -1,0 +1,54 @@
+"""Auditing a model against what it is held against: the parent first, then the candidate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lvlm_audit.auditing.held import Held, parent_settings, stored
+from lvlm_audit.auditing.run import Judged, audit_model
+from lvlm_audit.auditing.subject import NOTHING_GIVEN, Given, choose_probes, open_subject
+from lvlm_audit.progress import OnProgress, renamed
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.settings.gate import Gate
+from lvlm_audit.spec.suite import Suite
+
+
+def audit_gated(
+    suite: Suite,
+    settings: Settings,
+    gate: Gate,
+    *,
+    given: Given = NOTHING_GIVEN,
+    held: Held | None = None,
+    here: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> Judged:
+    """Audit a model, and hold it against what the gate names.
+
+    A parent that is a model is opened, recorded and closed before the candidate is opened.
+
+    Args:
+        suite: the declared family of checks.
+        settings: model, probes and how to record.
+        gate: what the model is held against, and what fails.
+        given: a model or probes that are in memory already.
+        held: documents that are in memory already; None: what the gate names.
+        here: what the gate's relative paths are relative to.
+        on_progress: called while recording.
+
+    Raises:
+        CannotJudge: these probes, or these two audits, can decide nothing.
+        LvlmAuditError: whatever stands in the way; the message says what to do.
+    """
+    held = held or stored(gate, here or Path())
+    if held is None and gate.baseline is not None:
+        _, is_demo = open_subject(settings, given)
+        probes = choose_probes(settings, is_demo, given)
+        parent = audit_model(
+            suite,
+            parent_settings(settings, gate),
+            given=Given(probes=probes, keep=given.keep),
+            on_progress=renamed(on_progress, lambda what: f"baseline: {what}"),
+        )
+        held = Held(baseline=parent.document())
+    return audit_model(suite, settings, given=given, gate=gate, held=held, on_progress=on_progress)
