@@ -37,8 +37,11 @@ from lvlm_audit.power.labelling import (
     measured,
     rights,
 )
-from lvlm_audit.power.running import Power, measure
+from lvlm_audit.power.running import Asked, Power, ask, judge
+from lvlm_audit.power.sets import drawn_sets
 from lvlm_audit.probes.probe import Probe
+from lvlm_audit.settings.audit import Settings
+from lvlm_audit.spec.suite import suite
 from lvlm_audit.writing import write_whole
 
 ROOT = Path(__file__).parent.parent
@@ -126,6 +129,7 @@ def label(names: list[str], seed: int, threads: int) -> None:
 
 MAX_NEW_TOKENS = 32
 """The demo model's answers are shorter; a broken one does not stop by itself."""
+SETTINGS = Settings(max_new_tokens=MAX_NEW_TOKENS)
 SIZES, SETS = (24, 48), 3
 HEALTHY_SETS, HEALTHY_SEED = 15, 1600
 ALIKE = ("unchanged", "rounding noise", "other threads", "other batch")
@@ -133,41 +137,44 @@ ALIKE = ("unchanged", "rounding noise", "other threads", "other batch")
 _LETTERS = {"shown": "s", "excluded": "e", "undecided": "u", "not compared": "n"}
 
 
-def table(threads: int) -> None:
-    """Run the gate on every fault, and on healthy candidates, and write the page."""
+def asked(threads: int, names: Sequence[str] = ()) -> tuple[Asked, Asked]:
+    """The documents of every fault, and of the healthy audits; resumes, and judges nothing."""
     import torch
 
     from lvlm_audit.engine.local import opened
     from lvlm_audit.models.aliases import resolve
     from lvlm_audit.models.identity import fingerprint
-    from lvlm_audit.power.sets import drawn_sets
-    from lvlm_audit.settings.audit import Settings
-    from lvlm_audit.spec.suite import suite
 
+    torch.set_num_threads(threads)
+    checkpoint = resolve(str(demo_folder()))
+    common: dict[str, Any] = {
+        "open_model": lambda: opened(SETTINGS, checkpoint),
+        "model_key": f"{fingerprint(checkpoint)} {threads} threads",
+        "is_demo": True,
+        "on_progress": lambda event: print(event.what, flush=True),
+    }
+    faults = [fault for fault in FAULTS if not names or fault.name in names]
+    whole = ask(suite(), SETTINGS, drawn_sets(SIZES, SETS), faults, **common)
+    alike = ask(
+        suite(),
+        SETTINGS,
+        drawn_sets([SIZES[0]], HEALTHY_SETS, first=HEALTHY_SEED),
+        [FAULTS.get(name) for name in ALIKE if not names or name in names],
+        fresh=True,
+        **common,
+    )
+    return whole, alike
+
+
+def table(threads: int) -> None:
+    """Run the gate on every fault, and on healthy candidates, and write the page."""
     if not LABELS.is_file():
         raise UsageError(
             f"{LABELS} is missing: labels are measured and committed before the gate is run "
             f"(python -m benchmarks.power label)."
         )
     labels = json.loads(LABELS.read_text("utf-8"))
-    torch.set_num_threads(threads)
-    settings = Settings(max_new_tokens=MAX_NEW_TOKENS)
-    checkpoint = resolve(str(demo_folder()))
-    common: dict[str, Any] = {
-        "open_model": lambda: opened(settings, checkpoint),
-        "model_key": f"{fingerprint(checkpoint)} {threads} threads",
-        "is_demo": True,
-        "on_progress": lambda event: print(event.what, flush=True),
-    }
-    whole = measure(suite(), settings, drawn_sets(SIZES, SETS), list(FAULTS), **common)
-    alike = measure(
-        suite(),
-        settings,
-        drawn_sets([SIZES[0]], HEALTHY_SETS, first=HEALTHY_SEED),
-        [FAULTS.get(name) for name in ALIKE],
-        fresh=True,
-        **common,
-    )
+    whole, alike = (judge(one, suite(), SETTINGS) for one in asked(threads))
     broken = [text for one in (*whole.cells, *alike.cells) for text in one.mismatch]
     if broken or whole.notes:
         raise UsageError(f"not every cell could be compared: {[*broken, *whole.notes][:3]}")
@@ -279,11 +286,15 @@ def main() -> int:
     )
     one.add_argument("--only", nargs="*", default=[], choices=FAULTS.names())
     one.add_argument("--seed", type=int, default=0)
-    commands.add_parser("table", help="the gate on every fault; docs/power.md")
+    two = commands.add_parser("record", help="ask parent and candidates, and judge nothing")
+    two.add_argument("--only", nargs="*", default=[], choices=FAULTS.names())
+    commands.add_parser("table", help="record what is missing, and run the gate; docs/power.md")
     options = parser.parse_args()
     try:
         if options.command == "label":
             label(options.only, options.seed, options.threads)
+        elif options.command == "record":
+            asked(options.threads, options.only)
         else:
             table(options.threads)
     except LvlmAuditError as error:

@@ -48,9 +48,9 @@ def execute(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from lvlm_audit.auditing.subject import find, is_demo_folder, is_demo_name
-    from lvlm_audit.engine.local import load_model
+    from lvlm_audit.engine.local import opened
     from lvlm_audit.models.identity import fingerprint
-    from lvlm_audit.power.running import measure
+    from lvlm_audit.power.running import ask, judge
     from lvlm_audit.report.terminal.power import show
     from lvlm_audit.spec.suite import load_family, suite
     from lvlm_audit.writing import check_writable, write_whole
@@ -62,16 +62,18 @@ def execute(options: argparse.Namespace) -> int:
     count = _number("--sets", str(options.sets), 1)
     checkpoint = find(read.model, revision=read.revision, adapter=read.adapter)
     is_demo = is_demo_name(read.model) or is_demo_folder(checkpoint.folder)
-    found = measure(
-        suite() if options.checks is None else load_family([], [options.checks]),
+    family = suite() if options.checks is None else load_family([], [options.checks])
+    asked = ask(
+        family,
         read,
         _sets(read, sizes, count, is_demo),
         _chosen(options.only, is_demo),
-        open_model=lambda: load_model(read, checkpoint),
+        open_model=lambda: opened(read, checkpoint),
         model_key=fingerprint(checkpoint),
         is_demo=is_demo,
         on_progress=progress(),
     )
+    found = judge(asked, family, read)
     show(found, Console())
     if options.json is not None:
         cells = [one.to_plain() for one in found.cells]

@@ -34,15 +34,10 @@ def opened(
     """
     if isinstance(checkpoint, InMemory):
         return nullcontext(checkpoint.model)
-    return load_model(settings, checkpoint)
+    return _load(settings, checkpoint)
 
 
-def load_model(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
-    """Opens a checkpoint as settings have it; whoever asks closes it.
-
-    Raises:
-        LvlmAuditError: as `models.opening.load`.
-    """
+def _load(settings: Settings, checkpoint: Checkpoint) -> HookedModel:
     from lvlm_audit.models.opening import load
 
     return load(
@@ -127,5 +122,5 @@ class LocalEngine:
             Step(self._on_progress, "opening the model")
             assert isinstance(self._checkpoint, Checkpoint)
             _log.info("opening %s", self._checkpoint.described())
-            self._model = load_model(self._settings, self._checkpoint)
+            self._model = _load(self._settings, self._checkpoint)
         return self._model

@@ -1,4 +1,4 @@
-"""The whole table: parent and candidate asked the same, compared by the gate; what is finished is kept."""
+"""Asking and judging: parent and candidates are asked the same, then compared by the gate, from documents."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,20 +70,37 @@ def regression_family(suite: Suite) -> Suite:
     return Suite(suite.name, held)
 
 
-def measure(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What parent and candidates answered; nothing is judged yet.
+
+    Attributes:
+        sets: what was asked.
+        parents: the parent's document of each set.
+        candidates: those of each fault.
+        notes: faults that the model cannot have.
+    """
+
+    sets: Sequence[ProbeSet]
+    parents: Sequence[Audit]
+    candidates: Sequence[tuple[Fault, Sequence[Audit]]]
+    notes: Sequence[Note] = ()
+
+
+def ask(
     suite: Suite,
     settings: Settings,
     sets: Sequence[ProbeSet],
     faults: Sequence[Fault],
     *,
-    open_model: Callable[[], HookedModel],
+    open_model: Callable[[], AbstractContextManager[HookedModel]],
     model_key: str,
     is_demo: bool = False,
     seed: int = 0,
     fresh: bool = False,
     on_progress: OnProgress | None = None,
-) -> Power:
-    """Audit parent and candidates on the same probes, and compare; what was finished before is taken over.
+) -> Asked:
+    """Audit parent and candidates on the same probes; what was finished before is taken out of the cache.
 
     Args:
         suite: its checks of the regression family are used.
@@ -100,16 +117,22 @@ def measure(
     Raises:
         LvlmAuditError: the model cannot be opened or asked.
     """
-    family = regression_family(suite)
-    run = _Run(family, settings, open_model, model_key, is_demo, on_progress)
-    cells: list[Cell] = []
+    candidates: list[tuple[Fault, Sequence[Audit]]] = []
     notes: list[Note] = []
-    try:
+    with ExitStack() as stack:
+        run = _Run(
+            regression_family(suite),
+            settings,
+            lambda: stack.enter_context(open_model()),
+            model_key,
+            is_demo,
+            on_progress,
+        )
         parents = run.documents(None, sets, seed)
         for fault in faults:
             groups = [[one] for one in sets] if fresh else [sets]
             try:
-                documents = [
+                made = [
                     document
                     for place, group in enumerate(groups)
                     for document in run.documents(fault, group, seed + place)
@@ -117,20 +140,33 @@ def measure(
             except UnsupportedModel as error:
                 notes.append(Note("model", f"left out: fault {fault.name}: {error}"))
                 continue
-            cells += [
-                cell(
-                    fault.name,
-                    fault.intended,
-                    asked.images,
-                    asked.number,
-                    compare(document, parent, seed=settings.seed),
-                )
-                for asked, document, parent in zip(sets, documents, parents, strict=True)
-            ]
-    finally:
-        run.close()
-    names = [check.name for check in family.checks]
-    return Power(model=settings.model or "demo", checks=names, cells=cells, notes=notes)
+            candidates.append((fault, made))
+    return Asked(sets=sets, parents=parents, candidates=candidates, notes=notes)
+
+
+def judge(asked: Asked, suite: Suite, settings: Settings) -> Power:
+    """What the gate says of every candidate: from documents alone, so that it costs little to do again.
+
+    Args:
+        asked: the documents.
+        suite: as it was asked with.
+        settings: as it was asked with.
+    """
+    cells = [
+        cell(
+            fault.name,
+            fault.intended,
+            of.images,
+            of.number,
+            compare(document, parent, seed=settings.seed),
+        )
+        for fault, documents in asked.candidates
+        for of, document, parent in zip(asked.sets, documents, asked.parents, strict=True)
+    ]
+    names = [check.name for check in regression_family(suite).checks]
+    return Power(
+        model=settings.model or "demo", checks=names, cells=cells, notes=tuple(asked.notes)
+    )
 
 
 @dataclass(slots=True)
@@ -184,12 +220,6 @@ class _Run:
         except OSError as error:
             raise cannot_keep("a document", error) from error
         return document
-
-    def close(self) -> None:
-        """Gives the model back."""
-        if self._model is not None:
-            self._model.close()
-            self._model = None
 
     def _place(self, fault: Fault | None, asked: ProbeSet, seed: int) -> Path:
         """By all that decides what the document says; a fault's name and words do not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lvlm_audit.faults import FAULTS
 from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.models.opening import hook
 from lvlm_audit.power.cells import Cell, cell, rows
-from lvlm_audit.power.running import measure, regression_family
+from lvlm_audit.power.running import Power, ask, judge, regression_family
 from lvlm_audit.power.sets import drawn_sets, parts
 from lvlm_audit.probes.saving import save
 from lvlm_audit.settings.audit import Settings
@@ -65,16 +66,20 @@ class Opened:
         return hook(*tiny_models.llava(seed=2), name="tiny")
 
 
-def measured(checks: Path, opened: Opened, names: list[str], **more: Any) -> Any:
-    return measure(
-        load_family([], [checks]),
-        more.pop("settings", FEW),
+def measured(
+    checks: Path, opened: Callable[[], HookedModel], names: list[str], **more: Any
+) -> Power:
+    family, settings = load_family([], [checks]), more.pop("settings", FEW)
+    asked = ask(
+        family,
+        settings,
         more.pop("sets", parts(tiny_models.probes(10), [5], 2)),
         [FAULTS.get(name) for name in names],
         open_model=opened,
         model_key=more.pop("model_key", "tiny"),
         **more,
     )
+    return judge(asked, family, settings)
 
 
 def documents(checks: Path) -> dict[str, int]:
