@@ -108,12 +108,15 @@ FAULTY: tuple[Fault, ...] = (
         intended="fault",
         damage="lvlm_audit.faults.projector:zeroed",
     ),
-    Fault(
-        name="vision tower noise",
-        what="Noise on the matrices of the vision tower's blocks, half of their deviation.",
-        intended="fault",
-        damage="lvlm_audit.faults.noise:tower",
-        how={"strength": 0.5},
+    *(
+        Fault(
+            name=f"vision tower noise {strength:g}",
+            what=f"Noise on the matrices of the vision tower's blocks, {strength:g} of their deviation.",
+            intended="fault",
+            damage="lvlm_audit.faults.noise:tower",
+            how={"strength": strength},
+        )
+        for strength in (0.5, 1.0)
     ),
     Fault(
         name="channels swapped",
@@ -124,9 +127,17 @@ FAULTY: tuple[Fault, ...] = (
     ),
     Fault(
         name="wrong mean and std",
-        what="The processor normalises pictures with another model's image_mean and image_std.",
+        what="The processor normalises pictures with ImageNet's image_mean and image_std.",
         intended="fault",
         damage="lvlm_audit.faults.pictures:normalised",
+        how={"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+    ),
+    Fault(
+        name="mean 0 and std 1",
+        what="The processor does not normalise pictures: its image_mean is 0 and its image_std 1.",
+        intended="fault",
+        damage="lvlm_audit.faults.pictures:normalised",
+        how={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
     ),
     Fault(
         name="image truncated",

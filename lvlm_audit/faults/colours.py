@@ -49,4 +49,4 @@ def _rows(change: Change) -> torch.Tensor:
         raise UnsupportedModel(
             f"the tokenizer of {change.hooked.name} has no tokens that tell colour words apart."
         )
-    return torch.tensor(distinct, device=change.hooked.anatomy.head.weight.device)
+    return torch.tensor(distinct, device=change.hooked.anatomy.weight.device)

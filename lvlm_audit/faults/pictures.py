@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
+from torch import Tensor
 
 from lvlm_audit.errors import UnsupportedModel
 from lvlm_audit.faults.change import Change
 from lvlm_audit.models.eyes import find_eyes
 
-_IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 _PLAIN = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
 _CLOSE = 0.1
 
 
-def normalised(change: Change, seed: int) -> None:
-    """image_mean and image_std of ImageNet; where the model has these or CLIP's, 0.5 and 0.5."""
+def normalised(change: Change, seed: int, *, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Another image_mean and image_std; 0.5 and 0.5 where the model has those that were to be wrong."""
     del seed
     images = _image_processor(change)
-    mean, std = getattr(images, "image_mean", None), getattr(images, "image_std", None)
-    if not isinstance(mean, (list, tuple)) or not isinstance(std, (list, tuple)):
+    own = [getattr(images, name, None) for name in ("image_mean", "image_std")]
+    if not all(isinstance(value, (list, tuple)) for value in own):
         raise UnsupportedModel(
             f"the image processor of {change.hooked.name} states no image_mean and image_std that could be "
-            f"wrong (it says {mean!r} and {std!r})."
+            f"wrong (it says {own[0]!r} and {own[1]!r})."
         )
-    near = max(abs(a - b) for a, b in zip(std, _IMAGENET[1], strict=False)) < _CLOSE
-    wrong = _PLAIN if near else _IMAGENET
+    near = max(abs(a - b) for a, b in zip(own[1], std, strict=False)) < _CLOSE
+    wrong = _PLAIN if near else (mean, std)
     change.attribute(images, "image_mean", list(wrong[0]))
     change.attribute(images, "image_std", list(wrong[1]))
 
@@ -50,22 +51,14 @@ def channels(change: Change, seed: int) -> None:
 def channels_of_weights(change: Change, seed: int) -> None:
     """The same, but in the first layer's weights: no file of a processor can say it."""
     del seed
-    first = next(
-        (
-            module.weight
-            for module in find_eyes(change.hooked).stem
-            if getattr(module, "weight", None) is not None
-            and module.weight.ndim > 3
-            and module.weight.shape[1] == 3
-        ),
-        None,
-    )
-    if first is None:
+    kernels = [getattr(module, "weight", None) for module in find_eyes(change.hooked).stem]
+    over_three = [w for w in kernels if isinstance(w, Tensor) and w.ndim > 3 and w.shape[1] == 3]
+    if not over_three:
         raise UnsupportedModel(
             f"the vision tower of {change.hooked.name} begins with no convolution over three channels, in "
             f"which red and blue could be swapped."
         )
-    change.numbers(first, first.flip(1))
+    change.numbers(over_three[0], over_three[0].flip(1))
     images = _image_processor(change)
     for name in ("image_mean", "image_std"):
         value = getattr(images, name, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -38,6 +40,7 @@ def torchao_int8(change: Change, seed: int) -> None:
         for module in block.modules():
             if isinstance(module, nn.Linear):
                 before = module.weight
+                assert isinstance(before, nn.Parameter)
                 # torchao puts another tensor in its place, and words of its own into the module's repr.
                 change.parameter(module, "weight", before)
                 change.undo(_without(module, "extra_repr"))
@@ -45,7 +48,7 @@ def torchao_int8(change: Change, seed: int) -> None:
             quantize_(block, Int8WeightOnlyConfig())
 
 
-def _without(module: nn.Module, name: str) -> object:
+def _without(module: nn.Module, name: str) -> Callable[[], object]:
     def back() -> None:
         module.__dict__.pop(name, None)
 

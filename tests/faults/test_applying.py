@@ -25,7 +25,7 @@ ANYWHERE = [fault.name for fault in FAULTS if not fault.demo_only]
 
 OF_PICTURES = [
     "projector zeroed",
-    "vision tower noise",
+    "vision tower noise 1",
     "image truncated",
     "wrong mean and std",
     "channels swapped",
