@@ -62,7 +62,7 @@ HEALTHY: tuple[Fault, ...] = (
     ),
     Fault(
         name="LoRA",
-        what="An adapter of rank 16 on the last 10 blocks, 60 steps on drawn scenes with true answers, merged.",
+        what="An adapter of rank 16 on the last 10 blocks, 60 steps on drawn scenes and true answers, merged.",
         intended="healthy",
         damage="lvlm_audit.faults.trained:trained",
         how={"steps": 60, "rate": 5e-4, "lora": 16, "upper": 10},

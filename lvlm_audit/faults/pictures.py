@@ -21,13 +21,13 @@ def normalised(change: Change, seed: int, *, mean: Sequence[float], std: Sequenc
     """Another image_mean and image_std; 0.5 and 0.5 where the model has those that were to be wrong."""
     del seed
     images = _image_processor(change)
-    own = [getattr(images, name, None) for name in ("image_mean", "image_std")]
-    if not all(isinstance(value, (list, tuple)) for value in own):
+    own, spread = (getattr(images, name, None) for name in ("image_mean", "image_std"))
+    if not isinstance(own, (list, tuple)) or not isinstance(spread, (list, tuple)):
         raise UnsupportedModel(
             f"the image processor of {change.hooked.name} states no image_mean and image_std that could be "
-            f"wrong (it says {own[0]!r} and {own[1]!r})."
+            f"wrong (it says {own!r} and {spread!r})."
         )
-    near = max(abs(a - b) for a, b in zip(own[1], std, strict=False)) < _CLOSE
+    near = max(abs(a - b) for a, b in zip(spread, std, strict=False)) < _CLOSE
     wrong = _PLAIN if near else (mean, std)
     change.attribute(images, "image_mean", list(wrong[0]))
     change.attribute(images, "image_std", list(wrong[1]))
