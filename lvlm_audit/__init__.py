@@ -30,7 +30,7 @@ _HOMES = {
     "suite": "lvlm_audit.spec.suite:suite",
     "run": "lvlm_audit.auditing.run:run",
     "Audit": "lvlm_audit.document:Audit",
-    "render": "lvlm_audit.report.html:write",
+    "render": "lvlm_audit.api.render:render",
     "LvlmAuditError": "lvlm_audit.errors:LvlmAuditError",
     # Where the rest is.
     "faults": "lvlm_audit.faults",
@@ -48,6 +48,7 @@ _ROOMS = (
     "document",
     "lenses",
     "probes",
+    "writers",
 )
 
 __all__ = [*_HOMES]  # noqa: PLE0604
@@ -55,9 +56,10 @@ __all__ = [*_HOMES]  # noqa: PLE0604
 
 def __getattr__(name: str) -> object:
     # Not before a name is asked for: pytest imports this package in every run on the machine.
-    from lvlm_audit.lazy import resolver
+    from lvlm_audit.lazy import public
 
-    return resolver(__name__, _HOMES, [f"{__name__}.{room}" for room in _ROOMS])(name)
+    resolve, _ = public(__name__, _HOMES, [f"{__name__}.{room}" for room in _ROOMS])
+    return resolve(name)
 
 
 def __dir__() -> list[str]:

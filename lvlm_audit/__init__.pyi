@@ -8,6 +8,7 @@ from lvlm_audit.api.calibrate import calibrate as calibrate
 from lvlm_audit.api.compare import compare as compare
 from lvlm_audit.api.opening import load as load
 from lvlm_audit.api.plan import plan as plan
+from lvlm_audit.api.render import render as render
 from lvlm_audit.auditing.run import run as run
 from lvlm_audit.document import Audit as Audit
 from lvlm_audit.document import Severity as Severity
@@ -17,7 +18,6 @@ from lvlm_audit.interventions.named import Skip as Skip
 from lvlm_audit.models.opening import hook as hook
 from lvlm_audit.probes.probe import Probe as Probe
 from lvlm_audit.probes.readers import read_probes as read_probes
-from lvlm_audit.report.html import write as render  # noqa: F401
 from lvlm_audit.spec.check import Check as Check
 from lvlm_audit.spec.check import at_least as at_least
 from lvlm_audit.spec.check import at_most as at_most

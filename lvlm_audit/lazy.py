@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
-def resolver(
+def public(
     package: str, homes: Mapping[str, str], elsewhere: Iterable[str] = ()
-) -> Callable[[str], Any]:
-    """A `__getattr__` for a package; what was asked for once stays there.
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a package; what was asked for once stays there.
 
     Args:
         package: its `__name__`.
@@ -37,4 +37,7 @@ def resolver(
                 return f"; it is {module}.{name}"
         return ""
 
-    return resolve
+    def names() -> list[str]:
+        return sorted({*vars(importlib.import_module(package)), *homes})
+
+    return resolve, names

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-About = Literal["model", "processor", "probes", "images", "store"]
+About = Literal["model", "processor", "probes", "images", "store", "document"]
 
 _NAMED = 3
 
@@ -21,7 +21,8 @@ class Note:
     """One thing that was left out, or used otherwise.
 
     Attributes:
-        about: what it concerns: "model", "processor", "probes", "images" or "store".
+        about: what it concerns: "model", "processor", "probes", "images", "store"
+            or "document" (one that was read).
         text: a sentence; it may quote files and checkpoints, so outputs treat it as hostile.
 
     Example:

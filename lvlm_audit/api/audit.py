@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from lvlm_audit.api.given import understood
 from lvlm_audit.api.progress import watched
-from lvlm_audit.auditing.gated import audit_gated
-from lvlm_audit.auditing.held import Held
+from lvlm_audit.comparing.held import Held
 from lvlm_audit.document import Audit
+from lvlm_audit.gating.gated import audit_gated
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.progress import OnProgress
 from lvlm_audit.settings.audit import Chosen

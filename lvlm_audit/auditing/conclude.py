@@ -7,7 +7,7 @@ import datetime
 import platform
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from lvlm_audit.comparing.decision import Decision, decide
 from lvlm_audit.document import Audit, Expectation, Finding, Subject
@@ -32,7 +32,7 @@ from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.recordings.features import FEATURES
 from lvlm_audit.recordings.redecoded import REDECODED
 from lvlm_audit.recordings.text_answers import TEXT_ANSWERS
-from lvlm_audit.settings.reading import DivergenceName, LensName
+from lvlm_audit.settings.reading import LensName
 from lvlm_audit.spec.judge import judge, observe
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.stages import find_stages
@@ -84,7 +84,7 @@ def conclude(
         ProbeError: labels that cannot be read; names the probe.
         SignalError: a third party's signal failed.
     """
-    divergence = cast(DivergenceName, subject.divergence)
+    divergence = subject.divergence
     stages = find_stages(
         evidence.traces,
         features=evidence.of(FEATURES) or None,

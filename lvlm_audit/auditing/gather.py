@@ -154,6 +154,7 @@ class _Session:
         with Keeper(identity, self._waiting, folder=traces_folder) as keeper:
             for need in needs:
                 skipped = self._skipped(need, recordings)
+                reused = keeper.reused
                 recordings[need] = keeper.provide(
                     _named(need, skipped),
                     _named(need),
@@ -163,8 +164,11 @@ class _Session:
                 )
                 if need.kind == ANSWERS.name:
                     digests[need.lens] = digest_of(recordings[need])
-                seconds = recordings[need].facts["seconds"]
-                _log.info("%s (%s): %.1f s of recording", need.kind, need.lens, seconds)
+                if keeper.reused > reused:
+                    _log.info("%s (%s): out of the store", need.kind, need.lens)
+                else:
+                    seconds = recordings[need].facts["seconds"]
+                    _log.info("%s (%s): recorded in %.1f s", need.kind, need.lens, seconds)
         lenses = dict.fromkeys(n.lens for n in needs)
         evidence = {lens: _evidence(lens, recordings) for lens in lenses}
         facts = recordings[needs[0]].facts

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from lvlm_audit.auditing.conclude import conclude, findings, selected
-from lvlm_audit.auditing.foretold import foretell
 from lvlm_audit.auditing.gather import gather
-from lvlm_audit.auditing.held import Held
 from lvlm_audit.auditing.plan import plan, with_paper_index
 from lvlm_audit.auditing.subject import (
     NOTHING_GIVEN,
@@ -22,6 +20,7 @@ from lvlm_audit.auditing.subject import (
     without_eyes,
 )
 from lvlm_audit.comparing import Decision, compare, completed, decide
+from lvlm_audit.comparing.held import Held
 from lvlm_audit.document import (
     AskedProbe,
     Audit,
@@ -32,6 +31,7 @@ from lvlm_audit.document import (
     Rounding,
     Subject,
 )
+from lvlm_audit.document.audit import Answered
 from lvlm_audit.errors import CannotJudge, ProbeError, TraceError
 from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.interventions.named import Skip
@@ -51,6 +51,7 @@ from lvlm_audit.settings.audit import Settings
 from lvlm_audit.settings.gate import Gate
 from lvlm_audit.settings.reading import DivergenceName, Mode, ScalingName, mode_name
 from lvlm_audit.settings.spelling import spelled
+from lvlm_audit.spec.check import Check
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.trace import Trace
@@ -203,6 +204,7 @@ def audit_model(
     given: Given = NOTHING_GIVEN,
     gate: Gate = NO_GATE,
     held: Held | None = None,
+    foretold: Callable[[Sequence[Check], Sequence[Probe]], Sequence[Note]] = lambda *_: (),
     lean: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Judged:
@@ -214,6 +216,7 @@ def audit_model(
         given: a model or probes that are in memory already.
         gate: what fails.
         held: what the model is held against.
+        foretold: what these checks can decide with these probes; called before anything is recorded.
         lean: only what the checks and a comparison need is recorded: no hidden states, nothing for stages
             or report.
         on_progress: called while recording.
@@ -227,10 +230,8 @@ def audit_model(
     if blind:
         settings = dataclasses.replace(settings, control="text-only")
     probes = choose_probes(settings, is_demo, given)
-    told = foretell(suite.checks, probes, gate)
-    if told.impossible:
-        raise CannotJudge(told.impossible)
-    for note in told.notes:
+    told = foretold(suite.checks, probes)
+    for note in told:
         Step(on_progress, note.text)
     if settings.redecode and not any(map(labelled, probes)):
         raise ProbeError(
@@ -281,7 +282,7 @@ def audit_model(
             "probe_count": len(gathered.probes),
             **gathered.provenance,
         },
-        notes=distinct((*told.notes, *gathered.notes)),
+        notes=distinct((*told, *gathered.notes)),
         seed=settings.seed,
         gate=gate,
         fed=gathered.fed,
@@ -305,7 +306,7 @@ def given_note(traces: Sequence[Trace]) -> str:
     )
 
 
-def _answers(traces: Sequence[Trace]) -> str:
+def _answers(traces: Sequence[Trace]) -> Answered:
     return "given" if any(t.given for t in traces) else "generated"
 
 

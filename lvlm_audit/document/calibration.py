@@ -48,6 +48,8 @@ class Floor:
 class Calibration(Saved):
     """The noise floors of a suite on one model."""
 
+    CALLED = "a calibration"
+
     model: str
     lens: str
     probes: str
@@ -63,3 +65,4 @@ class Calibration(Saved):
     """What of the user's input was left out, or used otherwise than it was given."""
     schema: str = CALIBRATION_SCHEMA
     schema_version: int = CALIBRATION_VERSION
+    schema_minor: int = 0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lvlm_audit.document.findings import Interval
+from lvlm_audit.document.tokens import TokenClass
 
 
 @dataclass(frozen=True, slots=True)
 class ClassValue:
     """One measure of one class of tokens, and how content words differ from it."""
 
-    kind: str
-    """Token class: content, function, copied, punctuation."""
+    kind: TokenClass
     tokens: int
     """Eligible tokens for which the measure exists."""
     images: int

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lvlm_audit.document.findings import Interval
+
+WordOutcome = Literal["corrected", "kept", "changed", "held", "broken", "gone"]
+"""Of a hallucinated word: it became right, is said again, or became another wrong word; of a correct one:
+it is said again, or became wrong; of both: the new answer says nothing in its slot."""
+
+Help = Literal["helps", "harms", "undecided", "not measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,7 @@ class WordFate:
     """Whether the base answer's word was."""
     prior_driven: bool | None
     """Of a hallucinated word, whether the answer without the image says it too; None: not known."""
-    outcome: str
-    """corrected, kept, changed (hallucinated words); held, broken (correct ones); gone (both)."""
+    outcome: WordOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,8 @@ class InterventionReading:
     source: str
     blocks: list[list[int]]
     """Sets of blocks that were skipped, 0-based: one, or one for each half of the images."""
-    verdict: str
-    """Of `net`: "helps", "harms" or "undecided", or "not measured"."""
+    verdict: Help
+    """Of `net`."""
     words: str
     """In words: what was seen, or why nothing was."""
     answers: int = 0

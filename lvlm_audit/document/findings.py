@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
+
+Op = Literal[">=", "<="]
 
 
 class Verdict(StrEnum):
@@ -82,9 +84,9 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What the observed value is held against: `observed op value`, op one of ">=" and "<="."""
+    """What the observed value is held against: `observed op value`."""
 
-    op: str
+    op: Op
     value: float | None
     """None of a description, which has no bound."""
     unit: str

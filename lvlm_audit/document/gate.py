@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lvlm_audit.settings.gate import FailOn, Inconclusive
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateReading:
     """By what the run was judged, and what decided it."""
 
-    fail_on: str
-    """"absolute", "regression", "both" or "not-excluded"."""
-    inconclusive: str
-    """What became of undecided checks: "warn", "fail" or "more"."""
+    fail_on: FailOn
+    inconclusive: Inconclusive
+    """What became of undecided checks."""
     red: list[str] = field(default_factory=list)
     """Checks that fail the run."""
     undecided: list[str] = field(default_factory=list)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lvlm_audit.document.findings import Interval
+
+Truth = Literal["hallucinated", "correct"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,7 @@ class LabelledToken:
     token: str
     position: int
     """In the answer, from 0."""
-    truth: str
-    """"hallucinated" or "correct"."""
+    truth: Truth
     expected: str | None
     """What would have been right, where the label says so."""
     prior_driven: bool | None

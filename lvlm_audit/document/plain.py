@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from enum import StrEnum
@@ -44,10 +45,35 @@ MAX_COUNT = 2**53
 MAX_DEPTH = 64
 """Levels of lists and objects, in the parts of a document that have no declared type."""
 _SHOWN = 60
+_INDEX = re.compile(r"\[\d+\]")
 
 
-def build(kind: Any, value: Any, where: str) -> Any:
+class Unknown:
+    """Fields that a document has and that are not declared.
+
+    Args:
+        root: how places begin in messages.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.places: dict[str, None] = {}
+
+    def add(self, where: str, names: list[str]) -> None:
+        """Some of one object; of a list's items, one place stands for all."""
+        place = _INDEX.sub("[]", where.removeprefix(self.root).removeprefix("."))
+        start = f"{place}." if place else ""
+        self.places.update(dict.fromkeys(start + name[:_SHOWN] for name in names))
+
+
+def build(kind: Any, value: Any, where: str, unknown: Unknown | None = None) -> Any:
     """Build a value of a declared type from plain JSON, refusing what does not fit.
+
+    Args:
+        kind: declared type.
+        value: plain JSON.
+        where: its place, in messages.
+        unknown: takes the fields that are not declared, which are left out; None: they are refused.
 
     Raises:
         DocumentError: a value of another type, or beyond what any document holds; it names the place.
@@ -62,7 +88,7 @@ def build(kind: Any, value: Any, where: str) -> Any:
         if value is None and type(None) in options:
             return None
         (only,) = [o for o in options if o is not type(None)]
-        return build(only, value, where)
+        return build(only, value, where, unknown)
     if origin is list:
         if not isinstance(value, list):
             raise _unlike(where, "a list", value)
@@ -72,14 +98,20 @@ def build(kind: Any, value: Any, where: str) -> Any:
             return value
         if item is str and set(map(type, value)) <= {str}:
             return value
-        return [build(item, v, f"{where}[{i}]") for i, v in enumerate(value)]
+        return [build(item, v, f"{where}[{i}]", unknown) for i, v in enumerate(value)]
     if origin is dict:
         if not isinstance(value, dict):
             raise _unlike(where, "an object", value)
         _, item = typing.get_args(kind)
-        return {k: build(item, v, f"{where}.{k[:_SHOWN]}") for k, v in value.items()}
+        return {k: build(item, v, f"{where}.{k[:_SHOWN]}", unknown) for k, v in value.items()}
+    if origin is typing.Literal:
+        if value in typing.get_args(kind) and isinstance(value, str):
+            return value
+        raise DocumentError(
+            f"{where}: {_short(value)} is none of {', '.join(map(repr, typing.get_args(kind)))}."
+        )
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _record(kind, value, where)
+        return _record(kind, value, where, unknown)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         try:
             return kind(value)
@@ -90,19 +122,36 @@ def build(kind: Any, value: Any, where: str) -> Any:
     return _scalar(kind, value, where)
 
 
-def _record(kind: type, value: Any, where: str) -> Any:
+def named_field(name: Any) -> Any:
+    """A name or value out of a document, no longer than can be shown."""
+    return name[:_SHOWN] if isinstance(name, str) else _short(name) if _is_long(name) else name
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, (list, dict)) or (isinstance(value, int) and abs(value) > MAX_COUNT)
+
+
+def _record(kind: type, value: Any, where: str, unknown: Unknown | None) -> Any:
     if not isinstance(value, dict):
         raise _unlike(where, "an object", value)
     declared, required = _fields(kind)
     missing = [n for n in required if n not in value]
-    unknown = sorted(set(value) - set(declared))
-    if missing or unknown:
-        more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
+    strange = sorted(set(value) - set(declared))
+    if missing or (strange and unknown is None):
+        more = f" and {len(strange) - 8} more" if len(strange) > 8 else ""
         raise DocumentError(
-            f"{where}: missing fields {missing}, unknown fields {[n[:_SHOWN] for n in unknown[:8]]}{more}. "
+            f"{where}: missing fields {missing}, unknown fields {[n[:_SHOWN] for n in strange[:8]]}{more}. "
             f"The document is damaged or not ours."
         )
-    return kind(**{n: build(declared[n], v, f"{where}.{n}") for n, v in value.items()})
+    if unknown is not None and strange:
+        unknown.add(where, strange)
+    return kind(
+        **{
+            n: build(declared[n], v, f"{where}.{n}", unknown)
+            for n, v in value.items()
+            if n in declared
+        }
+    )
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from lvlm_audit.document.tokens import TokenClass
 from lvlm_audit.short_repr import ShortRepr
 
 
@@ -14,8 +15,7 @@ class TokenReading(ShortRepr):
 
     text: str
     id: int
-    kind: str
-    """Token class: content, function, copied, punctuation, continuation, special."""
+    kind: TokenClass
     eligible: bool
     probability: list[float]
     """[S] lens probability of the emitted token."""

@@ -109,6 +109,8 @@ class Export:
 class PruningPlan(Saved):
     """Which blocks may go, and on what evidence."""
 
+    CALLED = "a pruning plan"
+
     model: str
     probes: str
     """Where they came from."""
@@ -147,3 +149,4 @@ class PruningPlan(Saved):
     """What of the user's input was left out, or used otherwise than it was given."""
     schema: str = PRUNING_SCHEMA
     schema_version: int = PRUNING_VERSION
+    schema_minor: int = 0

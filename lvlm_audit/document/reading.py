@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from lvlm_audit.errors import DocumentError
+from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.waiting import said_after, say
 
 MAX_BYTES = 4 * 2**30
@@ -52,7 +53,7 @@ def _read(file: io.BufferedReader, name: str) -> bytes:
         if max(total, size) > MAX_BYTES:
             raise DocumentError(
                 f"cannot read {name}: {max(total, size):,} bytes are more than any document has "
-                f"({MAX_BYTES:,}). Name the file that --lvlm-json wrote."
+                f"({MAX_BYTES:,}). Name the file that {spelled('json')} wrote."
             )
         if total > _LARGE >= total - len(chunk):
             most = f" of {size / 1e6:,.0f} MB" if size > total else ""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lvlm_audit.document.findings import Interval
 from lvlm_audit.short_repr import ShortRepr
+
+Axis = Literal["state", "transition"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,7 @@ class LayerSummary(ShortRepr):
 
     name: str
     unit: str
-    axis: str
-    """"state" or "transition"."""
+    axis: Axis
     median: list[float | None]
     low: list[float | None]
     """First quartile over images."""

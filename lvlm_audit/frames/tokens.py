@@ -41,7 +41,7 @@ def tokens_frame(audit: Audit) -> Any:
     rows = Rows(MORE)
     for probe in audit.probes:
         for place, token in enumerate(probe.tokens):
-            more = (token.text, token.kind, token.eligible, probe.cluster)
+            more = (token.text, str(token.kind), token.eligible, probe.cluster)
 
             def add(
                 metric: str,

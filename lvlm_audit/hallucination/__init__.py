@@ -3,7 +3,7 @@
 What a third party's signal needs is public here, and is resolved on first use.
 """
 
-from lvlm_audit.lazy import resolver
+from lvlm_audit.lazy import public
 
 _HOMES = {
     "Signal": "lvlm_audit.hallucination.signals.signal:Signal",
@@ -13,8 +13,4 @@ _HOMES = {
 
 __all__ = [*_HOMES]  # noqa: PLE0604
 
-__getattr__ = resolver(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = public(__name__, _HOMES)

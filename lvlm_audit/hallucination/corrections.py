@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from lvlm_audit.document.corrections import WordOutcome
 from lvlm_audit.hallucination.labels import (
     DECISION,
     HALLUCINATED,
@@ -27,10 +28,6 @@ from lvlm_audit.statistics import ClusterMean, Spread, cluster_mean
 from lvlm_audit.traces.trace import Asked, TokenClass
 
 CONFIDENCE = 0.95
-
-Outcome = Literal["corrected", "kept", "changed", "held", "broken", "gone"]
-"""Of a hallucinated word: it became right, is said again, or became another wrong word; of a correct one:
-it is said again, or became wrong; of both: the new answer says nothing in its slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class Fate:
     expected: str | None
     hallucinated: bool
     prior_driven: bool | None
-    outcome: Outcome
+    outcome: WordOutcome
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +102,7 @@ class Compared:
     hallucinated_after: int
     schemes: tuple[str, ...]
 
-    def count(self, outcome: Outcome, *, hallucinated: bool) -> int:
+    def count(self, outcome: WordOutcome, *, hallucinated: bool) -> int:
         """Words of one outcome."""
         return sum(f.outcome == outcome and f.hallucinated == hallucinated for f in self.fates)
 
@@ -182,13 +179,13 @@ def _fate(labels: TokenLabels, word: LabelledWord, now: LabelledWord | None, aga
     )
 
 
-def _outcome(was_wrong: bool, is_wrong: bool, same: bool) -> Outcome:
+def _outcome(was_wrong: bool, is_wrong: bool, same: bool) -> WordOutcome:
     if was_wrong:
         return "corrected" if not is_wrong else "kept" if same else "changed"
     return "broken" if is_wrong else "held"
 
 
-def _unlabelled(word: LabelledWord, wrong: bool, again: Answer) -> tuple[Outcome, str | None]:
+def _unlabelled(word: LabelledWord, wrong: bool, again: Answer) -> tuple[WordOutcome, str | None]:
     """Of a slot for which no word of the new answer is labelled."""
     text = places(again).text
     if word.slot == DECISION:

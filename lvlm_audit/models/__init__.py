@@ -3,7 +3,7 @@
 `HookedModel`, which `load` and `hook` give, is public here, and is resolved on first use.
 """
 
-from lvlm_audit.lazy import resolver
+from lvlm_audit.lazy import public
 
 _HOMES = {
     "HookedModel": "lvlm_audit.models.hooked:HookedModel",
@@ -11,8 +11,4 @@ _HOMES = {
 
 __all__ = [*_HOMES]  # noqa: PLE0604
 
-__getattr__ = resolver(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = public(__name__, _HOMES)

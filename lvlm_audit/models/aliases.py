@@ -172,8 +172,8 @@ def _folder(name: str, path: Path, revision: str | None, adapter: Path | None) -
         if is_model and not has_weights(path):
             raise ModelNotFound(
                 f"folder {name!r} holds an adapter ({ADAPTER_CONFIG}) and a config.json, but no weights of a "
-                f"model. Give the base that it was trained on, and the adapter over it: --lvlm-model BASE "
-                f"--lvlm-adapter {name!r}."
+                f"model. Give the base that it was trained on, and the adapter over it: "
+                f"{spelled('model', 'BASE')} and {spelled('adapter', name)}."
             )
         if is_model:
             # transformers would follow the adapter's base instead of the model that lies here.

@@ -61,7 +61,7 @@ def explained(checkpoint: Checkpoint, error: Exception) -> Exception:
     if seen is not None and ("does not recognize" in str(error) or "model type" in str(error)):
         return UnsupportedModel(
             f"transformers does not know the architecture of {name!r} (model_type {seen!r}). A newer "
-            f"transformers may; remote code needs trust_remote_code=True."
+            f"transformers may; remote code needs {spelled('trust_remote_code', True)}."
         )
     if isinstance(error, (OSError, EnvironmentError)) and checkpoint.kind == "hub":
         return ModelNotFound(f"{checkpoint.source!r} cannot be opened from the hub: {said}")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lvlm_audit.errors import UnsupportedModel
+from lvlm_audit.settings.spelling import spelled
 
 _KERNELS = "implementation"
 """End of the keys under which a kernel can be named: of attention, of experts, and what may follow."""
@@ -40,8 +41,8 @@ def check_fetches_nothing(name: str, config: Mapping[str, Any], *, trust_remote_
             what = "code" if kernel else "a description"
             raise UnsupportedModel(
                 f"the config.json of {name!r} says {path} = {value[:120]!r}: {what} that would be fetched from "
-                f"elsewhere. Remove the entry; or, if you trust it, pass trust_remote_code=True "
-                f"(--lvlm-trust-remote-code)."
+                f"elsewhere. Remove the entry; or, if you trust it, give "
+                f"{spelled('trust_remote_code', True)}."
             )
 
 

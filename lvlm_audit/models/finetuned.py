@@ -83,7 +83,7 @@ def put_over(model: Any, checkpoint: Checkpoint) -> tuple[Note, ...]:
             remedy = (
                 "Tokens were added before it was trained, and it does not bring all rows of embeddings and "
                 "head: save it again with them (peft: save_embedding_layers=True), or give the base with the "
-                "added tokens as --lvlm-model."
+                f"added tokens as {spelled('model')}."
             )
         raise UnsupportedModel(f"{unlike}: {sizes or first_line(error)} {remedy}") from error
     mark = f".{over.active_adapter}"

@@ -23,6 +23,7 @@ from lvlm_audit.models.named_files import weight_files
 from lvlm_audit.models.quantised import quantised_by
 from lvlm_audit.models.structure import text_config
 from lvlm_audit.notes import Note, left_out
+from lvlm_audit.settings.spelling import spelled
 
 _OF_ADAPTERS = re.compile(
     r"(^|\.)(lora_\w+|modules_to_save|original_module|base_layer|ia3_l|vera_lambda_\w+|hada_\w+|lokr_\w+|"
@@ -79,7 +80,7 @@ def unread(checkpoint: Checkpoint, model: Any, unexpected: Iterable[str]) -> Unr
             f"the weights of {checkpoint.name!r} hold {_tensors(inside)} of an adapter, first "
             f"{inside[0]!r}. They would be left out, and another model than the trained one audited. Merge "
             f"them (peft: model.merge_and_unload()) and save again, or save base and adapter apart and give "
-            f"both: --lvlm-model BASE --lvlm-adapter FOLDER."
+            f"both: {spelled('model', 'BASE')} and {spelled('adapter', 'FOLDER')}."
         )
     return Unread(names, _skipped_by_family(checkpoint, model), _parted(model))
 
@@ -123,7 +124,8 @@ def check_files(checkpoint: Checkpoint) -> tuple[Note, ...]:
         raise UnsupportedModel(
             f"{checkpoint.name!r} holds a model, and an adapter's weights ({ADAPTER_WEIGHTS!r}) without "
             f"adapter_config.json, so that they cannot be put over it. Give them a folder of their own with "
-            f"their adapter_config.json, as --lvlm-adapter; or remove the file if the model holds them already."
+            f"their adapter_config.json, as {spelled('adapter')}; or remove the file if the model holds them "
+            f"already."
         )
     read = set(weight_files(checkpoint.name, folder))
     beside = [

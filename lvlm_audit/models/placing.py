@@ -10,6 +10,7 @@ from torch import nn
 
 from lvlm_audit.errors import UsageError
 from lvlm_audit.models.explaining import first_line
+from lvlm_audit.settings.spelling import spelled
 
 Memory = Mapping[int | str, int | str]
 """Most bytes a device may hold, by accelerate's names: 0 for the first accelerator, "cpu"; "20GiB"."""
@@ -54,7 +55,7 @@ def device_map(skeleton: Any, dtype: torch.dtype, memory: Memory | None) -> dict
         from accelerate.utils import compute_module_sizes, get_balanced_memory
     except ImportError as error:
         raise UsageError(
-            '--lvlm-device map needs the package accelerate: pip install "lvlm-audit[map]".'
+            f"{spelled('device', 'map')} needs the package accelerate: pip install 'lvlm-audit[map]'."
         ) from error
     sizes = compute_module_sizes(skeleton, dtype=dtype)
     bounds = get_balanced_memory(skeleton, None if memory is None else dict(memory), dtype=dtype)

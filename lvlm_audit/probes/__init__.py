@@ -3,7 +3,7 @@
 What a third party's probe format needs is public here, and is resolved on first use.
 """
 
-from lvlm_audit.lazy import resolver
+from lvlm_audit.lazy import public
 
 _HOMES = {
     "ProbeFormat": "lvlm_audit.probes.formats.format:ProbeFormat",
@@ -12,8 +12,4 @@ _HOMES = {
 
 __all__ = [*_HOMES]  # noqa: PLE0604
 
-__getattr__ = resolver(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = public(__name__, _HOMES)

@@ -28,6 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(group.addoption, OPTIONS, prefix="--lvlm-")
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from lvlm_audit.pytest_plugin import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CheckFileCollector | None:
     if not is_check_file(file_path):
         return None
@@ -70,6 +76,7 @@ def pytest_terminal_summary(
 ) -> None:
     # Here and not in the session, which a run without any check file does not have.
     asked = [n for n in map(config.getoption, ("--lvlm-report", "--lvlm-json")) if n]
+    asked += config.getoption("--lvlm-write") or []
     done = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
     if not asked or exitstatus not in done or config.option.collectonly:
         return

@@ -12,24 +12,26 @@ from typing import Any, cast
 
 import pytest
 
-from lvlm_audit.auditing.gated import audit_gated
-from lvlm_audit.auditing.held import Held, stored, update
 from lvlm_audit.auditing.run import Judged
 from lvlm_audit.comparing.decision import Decision
+from lvlm_audit.comparing.held import Held, stored, update
 from lvlm_audit.document import Audit, Expectation, Finding, Verdict
 from lvlm_audit.errors import LvlmAuditError
+from lvlm_audit.gating.gated import audit_gated
+from lvlm_audit.pytest_plugin.hooks import call
 from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.pytest_plugin.reporting import DOCUMENT, report_failed
 from lvlm_audit.pytest_plugin.status import EXIT_UNDECIDED, UNDECIDED
 from lvlm_audit.report.words import error_words
 from lvlm_audit.settings.audit import Settings, settings_of
+from lvlm_audit.settings.checking import resolved
 from lvlm_audit.settings.declared import AUDIT, FILES, GATE, Declared
 from lvlm_audit.settings.files import Files
 from lvlm_audit.settings.gate import Gate
 from lvlm_audit.settings.spelling import for_pytest, speaking
 from lvlm_audit.spec.suite import load_family
 from lvlm_audit.waiting import said_after
-from lvlm_audit.writing import check_writable
+from lvlm_audit.writers.outputs import Output, outputs, write_all
 
 SESSION: pytest.StashKey[AuditSession] = pytest.StashKey()
 
@@ -54,6 +56,7 @@ class AuditSession:
         self.problem: str | None = None
         self.kept: str | None = None
         self._judged: Judged | None = None
+        self._outputs: tuple[Output, ...] = ()
         self._held: Held | None = None
         self._seen: set[str] = set()
         self._expected: dict[str, tuple[Expectation, str]] = {}
@@ -130,11 +133,10 @@ class AuditSession:
             return
         try:
             with speaking(for_pytest):
-                chosen = self.files()
-                for target in (chosen.report, chosen.json):
-                    if target is not None:
-                        check_writable(target)
-                self._judge()
+                self._outputs = outputs(self.files(), Audit)
+                judged = self._judge()
+                facts = {"traces": judged.evidence.traces, "provenance": judged.provenance}
+                call(self.config, "pytest_lvlm_recorded", **facts)
         except LvlmAuditError as error:
             said = error_words(error)
             report_failed(self.config, nodes, said, "setup")
@@ -194,7 +196,10 @@ class AuditSession:
             with speaking(for_pytest), self._uncaptured():
                 with said_after("concluding: locating stages, reading probes"):
                     self.audit = self._document()
-                self._write(self.audit)
+                for path in write_all(self.audit, self._outputs):
+                    self.written.append(path)
+                self._update(self.audit)
+                call(self.config, "pytest_lvlm_audit_finished", audit=self.audit)
         except LvlmAuditError as error:
             self.problem = error_words(error)
             report_failed(self.config, [DOCUMENT], self.problem, "setup")
@@ -214,7 +219,7 @@ class AuditSession:
 
         show(self, terminalreporter)
 
-    def _judge(self) -> None:
+    def _judge(self) -> Judged:
         from lvlm_audit.pytest_plugin.xdist import asked_for
 
         named, folders = asked_for(self.config)
@@ -225,29 +230,19 @@ class AuditSession:
             self._judged = audit_gated(
                 suite, self.settings(), gate, held=self._held, on_progress=report
             )
+        return self._judged
 
     def _document(self) -> Audit:
         assert self._judged is not None
         return self._judged.document(self._seen, self._expected)
 
-    def _write(self, audit: Audit) -> None:
-        files = self.files()
-        if files.json is not None:
-            audit.save(files.json)
-            self.written.append(files.json)
-        if files.report is not None:
-            from lvlm_audit.report.html import write
-
-            write(audit, files.report)
-            self.written.append(files.report)
-        if self.gate().update_baseline and self._held is not None:
-            self._update(audit, self._held)
-
-    def _update(self, audit: Audit, held: Held) -> None:
+    def _update(self, audit: Audit) -> None:
         """Only what is green, and whole, may become what later runs are held against."""
+        if not self.gate().update_baseline or self._held is None:
+            return
         assert audit.gate is not None
         if audit.verdict is Verdict.PASS and not audit.gate.left_out:
-            self.written += update(held, audit)
+            self.written += update(self._held, audit)
         else:
             why = "checks were left out" if audit.gate.left_out else "the run is not green"
             self.kept = f"the baseline was not updated: {why}"
@@ -267,14 +262,11 @@ class AuditSession:
     def _given(self, settings: Mapping[str, Declared]) -> dict[str, Any]:
         """What was given of some settings; relative paths are relative to where pytest was called."""
         here = self.config.invocation_params.dir
-        given = {}
-        for name, known in settings.items():
-            value = self._option(name)
-            if value:
-                value = here / Path(value).expanduser() if known.kind == "path" else value
-            if value is not None:
-                given[name] = value
-        return given
+        return {
+            name: resolved(name, known, value, here)
+            for name, known in settings.items()
+            if (value := self._option(name)) is not None
+        }
 
 
 def _is_skipped(item: pytest.Item) -> bool:

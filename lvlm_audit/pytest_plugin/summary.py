@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from lvlm_audit.settings.spelling import for_pytest, speaking
+
 if TYPE_CHECKING:
     from lvlm_audit.pytest_plugin.session import AuditSession
 
@@ -33,5 +35,8 @@ def show(session: AuditSession, terminal: pytest.TerminalReporter) -> None:
         legacy_windows=False,
     )
     # The console writes to memory, so it cannot know what the real terminal can show.
-    summary(session.audit, console, written=session.written, encoding=sys.stdout.encoding)
+    with speaking(for_pytest):
+        summary(session.audit, console, written=session.written, encoding=sys.stdout.encoding)
     terminal.write(text.getvalue())
+    if session.kept is not None:
+        terminal.write_line(session.kept, yellow=True)

@@ -21,6 +21,7 @@ from lvlm_audit.document import (
     TokenReading,
     rounded,
 )
+from lvlm_audit.document.stages import Axis
 from lvlm_audit.hallucination.places import places
 from lvlm_audit.metrics.nodes import (
     CRITICAL,
@@ -122,7 +123,7 @@ def layer_summaries(evidence: Evidence) -> list[LayerSummary]:
         if any(getattr(t, field) is None for t in evidence.traces):
             continue
         pairs = [(t.asked.cluster, getattr(t, field)[t.eligible]) for t in evidence.traces]
-        axis = "transition" if field in _BETWEEN_STATES else "state"
+        axis: Axis = "transition" if field in _BETWEEN_STATES else "state"
         found.append(summarised(name, unit, axis, pairs))
     return [s for s in found if s is not None]
 
@@ -177,7 +178,7 @@ def _tokens(
         TokenReading(
             text=trace.token_texts[t],
             id=int(trace.token_ids[t]),
-            kind=str(trace.token_classes[t]),
+            kind=trace.token_classes[t],
             eligible=bool(eligible[t]),
             probability=listed(trace.probability[t]),
             nucleus=listed(trace.nucleus_mass[t]),
@@ -232,7 +233,7 @@ def margin(trace: Trace, t: int, state: int) -> tuple[int, int, float]:
 
 
 def summarised(
-    name: str, unit: str, axis: str, pairs: Iterable[tuple[str, npt.NDArray[Any]]]
+    name: str, unit: str, axis: Axis, pairs: Iterable[tuple[str, npt.NDArray[Any]]]
 ) -> LayerSummary | None:
     """Mean over an image's rows, then quartiles over images; None where there is no row."""
     by_image: dict[str, list[npt.NDArray[Any]]] = {}

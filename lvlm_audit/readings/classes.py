@@ -225,10 +225,10 @@ def _value(
 ) -> ClassValue:
     tokens = sum(v.size for v in images.values())
     if not images:
-        return ClassValue(str(kind), 0, 0, None, None)
+        return ClassValue(kind, 0, 0, None, None)
     estimate = _estimate(measure, images, blocks, seed)
     value = ClassValue(
-        str(kind),
+        kind,
         tokens,
         len(images),
         rounded(estimate.value),

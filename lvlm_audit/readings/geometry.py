@@ -18,6 +18,7 @@ from lvlm_audit.document import (
     StateMap,
     rounded,
 )
+from lvlm_audit.document.stages import Axis
 from lvlm_audit.metrics.geometry import (
     angular_distance,
     cka_to_final,
@@ -47,7 +48,7 @@ _SIDE = 1000
 Reals = npt.NDArray[np.floating[Any]]
 
 
-_CURVES: tuple[tuple[str, str, str, Callable[[Reals], Reals]], ...] = (
+_CURVES: tuple[tuple[str, str, Axis, Callable[[Reals], Reals]], ...] = (
     ("spread of an answer's tokens", ANGLE, "state", spread),
     (
         "angle between neighbouring states",
@@ -176,7 +177,7 @@ def _plane(method: str, note: str, points: npt.NDArray[np.float32]) -> Plane:
     return Plane(method, note, place[..., 0].tolist(), place[..., 1].tolist())
 
 
-def _quartiles(name: str, unit: str, axis: str, curves: Sequence[Reals]) -> LayerSummary | None:
+def _quartiles(name: str, unit: str, axis: Axis, curves: Sequence[Reals]) -> LayerSummary | None:
     """Quartiles over images at each point, of those that have a value there."""
     rows = np.stack(curves) if curves else np.empty((0, 0))
     if np.isnan(rows).all():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lvlm_audit.interventions.named import Skip
+from lvlm_audit.traces.items import ITEMS
 
 if TYPE_CHECKING:
     from lvlm_audit.recordings.job import Job
@@ -39,7 +40,7 @@ class Kind(Generic[T_co]):
 
     Attributes:
         name: as needs, store keys and messages have it.
-        item: the type of one item; the store writes its fields.
+        item: the type of one item, marked as `stored`; the store writes its fields.
         make: records it, given what a job holds; imports torch only when it is called. None of a kind
             that is recorded `within` another.
         after: kinds that it is made of, or whose answers decide what it is.
@@ -61,6 +62,10 @@ class Kind(Generic[T_co]):
     through_lens: bool = True
     has_index: bool = False
     absent: str = "nothing was recorded"
+
+    def __post_init__(self) -> None:
+        if ITEMS.get(self.item.__name__) is not self.item:
+            raise TypeError(f"{self.item.__name__} of {self.name!r} is not marked as @stored")
 
 
 ALWAYS: Sequence[Skip | None] = (None,)

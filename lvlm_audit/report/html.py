@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,8 +21,6 @@ from lvlm_audit.report.pages import audit as audit_page
 from lvlm_audit.report.pages import pruning as pruning_page
 from lvlm_audit.report.select import MAX_LISTED
 from lvlm_audit.report.spoken import spoken
-from lvlm_audit.waiting import said_after
-from lvlm_audit.writing import write_whole
 
 _TEMPLATES = "templates"
 
@@ -91,21 +88,6 @@ def _scoped(style: str) -> str:
     """The page's style sheet for one element and what is in it."""
     inside = style.replace(":root {", "& {").replace("\nbody {", "\n& {")
     return f".lvlm-audit {{ {_NOTEBOOK_STYLE}\n{inside}\n}}"
-
-
-def write(document: Audit | PruningPlan, path: str | Path) -> None:
-    """Write the page; either the whole file appears or none.
-
-    Raises:
-        UsageError: the path cannot be written.
-
-    Example:
-        >>> lvlm_audit.render(audit, folder / "report.html")
-        >>> (folder / "report.html").stat().st_size > 10_000
-        True
-    """
-    with said_after(f"drawing {str(path)!r}"):
-        write_whole(Path(path), render(document))
 
 
 def _source(name: str) -> str:

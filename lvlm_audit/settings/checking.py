@@ -60,6 +60,19 @@ def given(name: str, known: Declared, value: Any) -> Any:
     return read
 
 
+def resolved(name: str, known: Declared, value: Any, here: Path) -> Any:
+    """A value as it was typed; paths in it that are relative are relative to a folder.
+
+    Raises:
+        UsageError: as `checked`.
+    """
+    if value and known.kind == "path":
+        return here / Path(value).expanduser()
+    if value and known.kind == "files":
+        return tuple((form, here / path) for form, path in given(name, known, value))
+    return value
+
+
 def _choices(known: Declared) -> tuple[str, ...]:
     """Ours, and what others registered."""
     if not known.registry:
@@ -103,6 +116,22 @@ def _number(name: str, value: Any) -> float:
     raise UsageError(f"{spelled(name)} {value!r} is not a finite number.")
 
 
+def _files(name: str, value: Any) -> tuple[tuple[str, Path], ...]:
+    """From "FORMAT=FILE", several of them, or pairs."""
+    if isinstance(value, Mapping):
+        value = tuple(value.items())
+    found = []
+    for one in (value,) if isinstance(value, str) or not isinstance(value, Iterable) else value:
+        pair = tuple(one.split("=", 1)) if isinstance(one, str) else one
+        fits = isinstance(pair, tuple) and len(pair) == 2
+        if not fits or not isinstance(pair[0], str) or not pair[0].strip() or not pair[1]:
+            raise UsageError(
+                f"{spelled(name)} {one!r} is not FORMAT=FILE, such as html=report.html."
+            )
+        found.append((pair[0].strip(), _path(name, pair[1])))
+    return tuple(found)
+
+
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise UsageError(f"{spelled(name)} {value!r} is neither on nor off.")
@@ -114,5 +143,6 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "path": _path,
     "whole": _whole,
     "number": _number,
+    "files": _files,
     "flag": _flag,
 }

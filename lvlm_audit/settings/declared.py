@@ -17,7 +17,8 @@ class Declared:
     """What is known of a setting.
 
     Attributes:
-        kind: what a value is: "text", a "path", a "whole" number, a "number", or a "flag".
+        kind: what a value is: "text", a "path", a "whole" number, a "number", a "flag", or
+            "files": FORMAT=FILE, which can be given more than once.
         help: one line, without a full stop.
         default: None: nothing was chosen.
         metavar: what a value is called in help and tables.
@@ -186,9 +187,16 @@ AUDIT: Mapping[str, Declared] = {
 
 FILES: Mapping[str, Declared] = {
     "report": Declared("path", "write the HTML report there", metavar="FILE.html"),
-    "json": Declared("path", "write the audit document there", metavar="FILE.json"),
+    "json": Declared("path", "write the document there", metavar="FILE.json"),
+    "write": Declared(
+        "files",
+        "write the document in this format there (html, json, or one that a package or a conftest.py "
+        "registers); can be given more than once",
+        default=(),
+        metavar="FORMAT=FILE",
+    ),
 }
-"""What a run writes."""
+"""What is written."""
 
 GATE: Mapping[str, Declared] = {
     "baseline": Declared(
@@ -284,7 +292,10 @@ def add_options(
             add(flag, action="store_const", const=True, default=None, help=declared.help)
             continue
         needed = {"required": True} if declared.default is REQUIRED else {}
-        shown = "" if needed or declared.default is None else f" (default: {declared.default})"
+        again: dict[str, Any] = {"action": "append"} if declared.kind == "files" else {}
+        shown = (
+            "" if needed or declared.default in (None, ()) else f" (default: {declared.default})"
+        )
         # argparse reads % as the start of a placeholder.
         text = (declared.help + shown).replace("%", "%%")
-        add(flag, default=None, metavar=declared.values, help=text, **needed)
+        add(flag, default=None, metavar=declared.values, help=text, **needed, **again)

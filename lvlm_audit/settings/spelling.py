@@ -11,18 +11,20 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-Spelling = Callable[[str, str | None], str]
+Value = str | bool | None
+
+Spelling = Callable[[str, Value], str]
 """From a field, and a value if one is to be shown, to the words that set it."""
 
 _PLAIN = re.compile(r"[\w./:=+-]+")
 
 
-def in_python(name: str, value: str | None = None) -> str:
-    """As an argument: `batch_size`, `control='text-only'`."""
+def in_python(name: str, value: Value = None) -> str:
+    """As an argument: `batch_size`, `control='text-only'`, `compare_llm=True`."""
     return name if value is None else f"{name}={value!r}"
 
 
-def for_pytest(name: str, value: str | None = None) -> str:
+def for_pytest(name: str, value: Value = None) -> str:
     """As an option of pytest: `--lvlm-batch-size`, `--lvlm-control text-only`."""
     return _option(f"--lvlm-{name.replace('_', '-')}", value)
 
@@ -34,7 +36,7 @@ def for_command(has: Collection[str]) -> Spelling:
         has: the command's settings.
     """
 
-    def spell(name: str, value: str | None = None) -> str:
+    def spell(name: str, value: Value = None) -> str:
         if name not in has:
             return for_pytest(name, value)
         return _option("MODEL" if name == "model" else f"--{name.replace('_', '-')}", value)
@@ -42,12 +44,12 @@ def for_command(has: Collection[str]) -> Spelling:
     return spell
 
 
-def spelled(name: str, value: str | None = None) -> str:
+def spelled(name: str, value: Value = None) -> str:
     """A setting as the person who is being answered knows it.
 
     Args:
         name: the field.
-        value: to be shown with it; a flag has none.
+        value: to be shown with it; of a flag True.
 
     Example:
         >>> spelled("control", "text-only")
@@ -69,8 +71,8 @@ def speaking(spelling: Spelling) -> Iterator[None]:
         _current.reset(before)
 
 
-def _option(flag: str, value: str | None) -> str:
-    if value is None:
+def _option(flag: str, value: Value) -> str:
+    if value is None or isinstance(value, bool):
         return flag
     return f"{flag} {value if _PLAIN.fullmatch(value) else repr(value)}"
 

@@ -3,7 +3,7 @@
 The recorders and what they give are public here, and are resolved on first use.
 """
 
-from lvlm_audit.lazy import resolver
+from lvlm_audit.lazy import public
 
 _HOMES = {
     "record": "lvlm_audit.traces.recorder:record",
@@ -18,8 +18,4 @@ _HOMES = {
 
 __all__ = [*_HOMES]  # noqa: PLE0604
 
-__getattr__ = resolver(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = public(__name__, _HOMES)

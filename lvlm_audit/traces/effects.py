@@ -14,9 +14,11 @@ import numpy.typing as npt
 from lvlm_audit.errors import TraceError
 from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.short_repr import ShortRepr
+from lvlm_audit.traces.items import stored
 from lvlm_audit.traces.trace import ELIGIBLE, Asked, FloatArray, IntArray, TokenClass
 
 
+@stored
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EffectTrace(ShortRepr):
     """One answer of the whole model, read again under an intervention. All at state L, where both are

@@ -15,9 +15,11 @@ import numpy.typing as npt
 from lvlm_audit.errors import TraceError
 from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.short_repr import ShortRepr
+from lvlm_audit.traces.items import stored
 from lvlm_audit.traces.trace import ELIGIBLE, Asked, IntArray, TokenClass
 
 
+@stored
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FeatureTrace(ShortRepr):
     """The states with which one model predicted some tokens of one answer. No lens is involved.
@@ -77,6 +79,7 @@ class FeatureTrace(ShortRepr):
         return np.array([c in ELIGIBLE for c in self.token_classes], dtype=bool)
 
 
+@stored
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FeatureMap(ShortRepr):
     """Two-dimensional pictures of the states of some tokens, or of images at one step.

@@ -11,12 +11,14 @@ from lvlm_audit.errors import TraceError
 from lvlm_audit.lenses.registry import LENSES
 from lvlm_audit.settings.reading import LensName
 from lvlm_audit.short_repr import ShortRepr
+from lvlm_audit.traces.items import stored
 from lvlm_audit.traces.trace import Asked, FloatArray, IntArray
 from lvlm_audit.traces.validation import check_shapes, check_values
 
 _SHAPES = {"token_ids": ("T",), "confidence": ("T", "S"), "position": ("T", "S")}
 
 
+@stored
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ImageWords(ShortRepr):
     """How confidently the image's positions of the prompt say each token of one answer.

@@ -17,8 +17,8 @@ from lvlm_audit.errors import DamagedRecording, TraceError
 from lvlm_audit.probes.fingerprint import fingerprint
 from lvlm_audit.probes.probe import Probe
 from lvlm_audit.traces import store
+from lvlm_audit.traces.items import Item
 from lvlm_audit.traces.shelf import Shelf
-from lvlm_audit.traces.store import Item
 
 T = TypeVar("T", bound=Item)
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from lvlm_audit.errors import TraceError
 from lvlm_audit.short_repr import ShortRepr
+from lvlm_audit.traces.items import stored
 from lvlm_audit.traces.trace import Asked, IntArray
 
 
+@stored
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Redecoded(ShortRepr):
     """One greedy answer under an intervention, to be held against the plain greedy one.

@@ -8,9 +8,11 @@ import numpy as np
 
 from lvlm_audit.errors import TraceError
 from lvlm_audit.short_repr import ShortRepr
+from lvlm_audit.traces.items import stored
 from lvlm_audit.traces.trace import Asked, FloatArray, IntArray
 
 
+@stored
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RoundingTrace(ShortRepr):
     """The last margins of one answer's tokens, computed in several ways that differ in rounding alone.

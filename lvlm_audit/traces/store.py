@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,45 +24,20 @@ from safetensors.numpy import save_file
 
 from lvlm_audit.errors import DamagedRecording, TraceError
 from lvlm_audit.short_repr import ShortRepr
-from lvlm_audit.traces.effects import EffectTrace
-from lvlm_audit.traces.features import FeatureMap, FeatureTrace
-from lvlm_audit.traces.image_words import ImageWords
-from lvlm_audit.traces.redecoded import Redecoded
-from lvlm_audit.traces.rounding import RoundingTrace
-from lvlm_audit.traces.trace import (
-    SCHEMA_VERSION,
-    Asked,
-    PairedTrace,
-    TokenClass,
-    Trace,
-    array_fields,
+from lvlm_audit.traces import (  # noqa: F401
+    effects,
+    features,
+    image_words,
+    items,
+    redecoded,
+    rounding,
 )
+from lvlm_audit.traces.items import Item
+from lvlm_audit.traces.trace import SCHEMA_VERSION
 
 _ARRAYS = "arrays.safetensors"
 _RECORD = "recording.json"
 _SUMS = "SHA256SUMS"
-
-Item = (
-    Trace
-    | PairedTrace
-    | FeatureTrace
-    | FeatureMap
-    | EffectTrace
-    | ImageWords
-    | Redecoded
-    | RoundingTrace
-)
-_ARRAY_FIELDS: dict[type[Item], tuple[str, ...]] = {
-    Trace: array_fields(Trace),
-    PairedTrace: array_fields(PairedTrace),
-    FeatureTrace: ("token_ids", "features"),
-    FeatureMap: ("pca", "tsne"),
-    EffectTrace: ("token_ids", "kl", "divergence", "leaders", "log2_probability"),
-    ImageWords: ("token_ids", "confidence", "position"),
-    Redecoded: ("token_ids",),
-    RoundingTrace: ("token_ids", "margins"),
-}
-_KINDS = {cls.__name__: cls for cls in _ARRAY_FIELDS}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -95,11 +70,8 @@ def save(folder: Path, recording: Recording) -> None:
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     entries = []
     for i, item in enumerate(recording.items):
-        for name in _ARRAY_FIELDS[type(item)]:
-            value = getattr(item, name)
-            if value is not None:
-                arrays[f"{i}.{name}"] = np.ascontiguousarray(value)
-        entries.append(_entry(item))
+        arrays |= {f"{i}.{name}": value for name, value in items.arrays(item)}
+        entries.append(items.entry(item))
     document = {
         "schema_version": SCHEMA_VERSION,
         "facts": dict(recording.facts),
@@ -177,11 +149,11 @@ def load(folder: Path) -> Recording:
         # An entry that was lost would silently shrink the evidence.
         if {int(name.split(".")[0]) for name in arrays} != set(range(len(entries))):
             raise ValueError(f"{_ARRAYS} does not hold arrays of {len(entries)} items")
-        items = [_item(i, entry, arrays) for i, entry in enumerate(entries)]
+        read = _read(entries, arrays)
         facts = document["facts"]
         if not isinstance(facts, dict):
             raise TypeError(f"facts are a {type(facts).__name__}")
-        return Recording(items, facts)
+        return Recording(read, facts)
     except PermissionError as error:
         raise TraceError(
             f"stored traces in {str(folder)!r} may not be read: {error.strerror}. Allow it, or set "
@@ -202,6 +174,16 @@ class _Newer(TraceError):
     """Written by a newer version, and no damage."""
 
 
+def _read(
+    entries: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray[Any, Any]]
+) -> list[Item]:
+    own: list[dict[str, np.ndarray[Any, Any]]] = [{} for _ in entries]
+    for key, value in arrays.items():
+        number, _, name = key.partition(".")
+        own[int(number)][name] = value
+    return [items.item_of(entry, of) for entry, of in zip(entries, own, strict=True)]
+
+
 def _sums(arrays: bytes, record: bytes) -> bytes:
     lines = ((arrays, _ARRAYS), (record, _RECORD))
     return "".join(f"{hashlib.sha256(d).hexdigest()}  {n}\n" for d, n in lines).encode()
@@ -220,31 +202,3 @@ def _sealed(folder: Path, record: bytes) -> dict[str, np.ndarray[Any, Any]]:
         differ = [name for name, one, other in lines if one != other]
         raise ValueError(f"{' and '.join(differ) or _SUMS} does not match its checksum")
     return load_arrays(content)
-
-
-def _entry(item: Item) -> dict[str, Any]:
-    """Everything but the arrays; JSON knows tuples as lists, and keys as text."""
-    left_out = {"asked", *_ARRAY_FIELDS[type(item)]}
-    entry = {f.name: getattr(item, f.name) for f in fields(item) if f.name not in left_out}
-    asked = {f.name: getattr(item.asked, f.name) for f in fields(item.asked)}
-    return {
-        "kind": type(item).__name__,
-        "asked": {**asked, "labels": dict(asked["labels"])},
-        **entry,
-    }
-
-
-def _item(i: int, entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Item:
-    rest = {k: v for k, v in entry.items() if k not in ("kind", "asked")}
-    cls = _KINDS[entry["kind"]]
-    for name in ("token_texts", "labels", "blocks", "answer_ids", "runs"):
-        if name in rest:
-            rest[name] = tuple(rest[name])
-    if "token_classes" in rest:
-        rest["token_classes"] = tuple(TokenClass(c) for c in rest["token_classes"])
-    if "vocabulary" in rest:
-        rest["vocabulary"] = {int(k): v for k, v in rest["vocabulary"].items()}
-    for name in _ARRAY_FIELDS[cls]:
-        if f"{i}.{name}" in arrays:
-            rest[name] = arrays[f"{i}.{name}"]
-    return cls(asked=Asked(**entry["asked"]), **rest)

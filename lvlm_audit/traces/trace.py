@@ -7,19 +7,20 @@ C candidates. Information is in bits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from enum import StrEnum
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from lvlm_audit.document.tokens import TokenClass as TokenClass
 from lvlm_audit.errors import TraceError
 from lvlm_audit.lenses.registry import LENSES
 from lvlm_audit.settings.reading import DivergenceName, LensName
 from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.short_repr import ShortRepr
 from lvlm_audit.traces import verbs
+from lvlm_audit.traces.items import stored
 from lvlm_audit.traces.validation import (
     check_candidates,
     check_shapes,
@@ -36,20 +37,6 @@ PAPER_INDEX_UNIT = "nats per vocabulary entry"
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-
-
-class TokenClass(StrEnum):
-    """What a generated token is, for deciding whether a finding may count it."""
-
-    CONTENT = "content"
-    FUNCTION = "function"
-    COPIED = "copied"
-    """A content word that also stands in the prompt."""
-    PUNCTUATION = "punctuation"
-    CONTINUATION = "continuation"
-    """Not the first piece of its word."""
-    SPECIAL = "special"
-    """End of sequence, image and other control tokens."""
 
 
 ELIGIBLE = frozenset(
@@ -74,6 +61,7 @@ class Asked:
     """Those of them that hold image features; None: not known, or the model names no token for them."""
 
 
+@stored
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Trace(ShortRepr):
     """One answer of one model to one probe, read through the lens at every state.
@@ -267,6 +255,7 @@ NO_IMAGE = "no image"
 """Conditions of the second run of a pair."""
 
 
+@stored
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PairedTrace(ShortRepr):
     """The same text replayed twice under two conditions, reduced together.
@@ -325,11 +314,6 @@ _SHAPES: dict[type, dict[str, tuple[str, ...]]] = {
         "log2_probability": ("2", "T"),
     },
 }
-
-
-def array_fields(cls: type[Trace] | type[PairedTrace]) -> tuple[str, ...]:
-    """Names of the array fields, in declaration order: what a store has to keep."""
-    return tuple(f.name for f in fields(cls) if f.name in _SHAPES[cls])
 
 
 def _validate(trace: Trace | PairedTrace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,20 @@ def test_an_audit_of_traces_says_which_answers_were_given() -> None:
     assert lvlm_audit.run(suite, generated).subject.answers == "generated"
     mixed = lvlm_audit.run(suite, [*generated[:2], given[2]])
     assert mixed.subject.note.startswith("1 of 3 answers were given")
+
+
+def test_the_log_says_what_was_recorded_and_what_was_kept(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = []
+    for needs in (ALL[:1], ALL[:2]):
+        with caplog.at_level("INFO", logger="lvlm_audit"):
+            bench.run(needs)
+        lines = [record.getMessage() for record in caplog.records]
+        said += [re.sub(r"[\d.]+ s$", "N s", line) for line in lines if "(normed)" in line]
+        caplog.clear()
+    assert said == [
+        "answers (normed): recorded in N s",
+        "answers (normed): out of the store",
+        "answer pairs (normed): recorded in N s",
+    ]

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lvlm_audit.document import Audit
+from lvlm_audit.document import Audit, Stage
 from lvlm_audit.frames.traces import traces_frame
 from lvlm_audit.traces.verbs import UNITS
-from tests.report import attacks, documents
+from tests.report import attacks, documents, gate_documents
 from tests.synthetic import rising, trace
 
 pandas = pytest.importorskip("pandas")
@@ -168,3 +168,16 @@ def test_without_pandas_the_error_names_the_extra(call: str) -> None:
         f"audit.{call} needs pandas, which is not installed. Install it with: "
         'pip install "lvlm-audit[frames]"\n'
     )
+
+
+def test_a_description_has_no_bound_in_the_frame() -> None:
+    frame = gate_documents.red().findings_frame()
+    described = frame[frame.check == "late_switches"].iloc[0]
+    assert described.op == ""
+    assert np.isnan(described.bound)
+    assert described.low == pytest.approx(0.8 * 0.41)
+    assert frame.bound.dtype == np.float64
+    only = documents.audit(
+        findings=[gate_documents.description("a", Stage.MUTATION, 0.4, "share of tokens")]
+    )
+    assert only.findings_frame().bound.dtype == np.float64

@@ -11,6 +11,7 @@ import torch
 
 from lvlm_audit import load
 from lvlm_audit.errors import ModelNotFound, UnsupportedModel
+from lvlm_audit.settings.spelling import for_pytest, in_python, speaking
 from tests import tiny_models
 from tests.models.checkpoints import setting, whole
 
@@ -77,9 +78,13 @@ def test_states_of_training_do_not_stand_in_the_way(adapter: Path, file: str) ->
 
 def test_an_adapter_with_a_config_and_no_model_says_so(adapter: Path) -> None:
     shutil.copy(whole() / "config.json", adapter)
-    message = r"an adapter .*and a config\.json, but no weights of a model.*--lvlm-model BASE --lvlm-adapter"
-    with pytest.raises(ModelNotFound, match=message):
-        load(adapter)
+    message = r"an adapter .*and a config\.json, but no weights of a model.*"
+    for spelling, words in (
+        (in_python, "model='BASE' and adapter='"),
+        (for_pytest, "--lvlm-model BASE and --lvlm-adapter /"),
+    ):
+        with speaking(spelling), pytest.raises(ModelNotFound, match=message + words):
+            load(adapter)
     with load(whole(), adapter=adapter) as hooked:
         assert hooked.blocks == 3
 

@@ -228,7 +228,9 @@ def test_a_refused_export_does_not_cost_the_plan(project, tmp_path, monkeypatch,
     assert "its family is peculiar" in page
     clash = [*arguments[:-2], "--report", str(tmp_path / "plan.json")]
     assert main(clash) == 1
-    assert "name the same path" in capsys.readouterr().err
+    assert "--report and --json name the same file" in capsys.readouterr().err
+    assert main([*arguments[:-2], "--export", str(tmp_path / "plan.json")]) == 1
+    assert "--json and --export name the same file" in capsys.readouterr().err
 
 
 def test_a_decoder_without_eyes_is_planned_on_its_prompts(project, tmp_path):

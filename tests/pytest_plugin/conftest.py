@@ -15,8 +15,7 @@ import lvlm_audit.report.terminal.summary  # noqa: F401
 from lvlm_audit.engine.local import LocalEngine
 from lvlm_audit.engine.protocol import Facts, Made
 from lvlm_audit.recordings.job import Work
-from lvlm_audit.recordings.registry import KINDS
-from tests.pytest_plugin.lab import Lab, pictures
+from tests.pytest_plugin.lab import STATES, Lab, pictures
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def lab(pytester: pytest.Pytester, cache: Path, monkeypatch: pytest.MonkeyPatch)
     pictures(made.path / "photos", 8)
 
     def make(engine: LocalEngine, work: Work) -> Made:
-        (made.recorded if KINDS[work.need.kind].through_lens else made.states).append(work.need)
+        (made.states if work.need.kind in STATES else made.recorded).append(work.need)
         answers = work.need.kind == "answers"
         return Made(items=[made.answer(p) for p in work.shown.probes] if answers else [])
 

@@ -29,7 +29,7 @@ _CHECK = """
 """
 _RISES = "metric=token_probability, property=Rise(), holds_for=at_least({}, of='images')"
 _ENDS_CERTAIN = "metric=token_probability, property=Value(), holds_for=at_least(0.99, of='mean')"
-STATES = ("features", "common step", "feature maps")
+STATES = ("rounding", "features", "common step", "feature maps")
 """Recordings that no check needs and every run makes."""
 
 KINDS = {
@@ -65,7 +65,7 @@ class Lab:
     """Attributes:
     pytester: runs pytest in the project folder.
     recorded: what the model was asked for, over all runs in this process.
-    states: the same for hidden states, of which this model has none.
+    states: the same for what no check needs (hidden states, rounding), of which this model has none.
     answer: what a probe is answered.
     """
 
@@ -113,4 +113,4 @@ def pictures(folder: Path, count: int) -> None:
 
     folder.mkdir()
     for i in range(count):
-        Image.new("RGB", (8, 8), (i * 20, 255 - i * 20, 100)).save(folder / f"photo{i}.png")
+        Image.new("RGB", (8, 8), (i * 9, 255 - i * 9, 100)).save(folder / f"photo{i}.png")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from lvlm_audit.pytest_plugin.status import EXIT_UNDECIDED
 from tests.pytest_plugin.lab import check_text
 from tests.synthetic import rising, trace
 
@@ -232,7 +233,8 @@ class TestWhatIsRun:
         result, audit = lab.audit("check_a.py::warns")
         assert result.ret == pytest.ExitCode.OK
         assert audit["headline"] == (
-            "No deciding check was run: 0 of 1 check of severity warn passed; 1 warned: warns."
+            "No deciding check was run: 0 of 1 check of severity warn passed; 1 warned: warns; 0 of 1 "
+            "deciding check was run, left out: passes."
         )
         assert "pass  " not in output(result)
         assert "✓" not in output(result).split("lvlm_audit ==")[-1]
@@ -240,7 +242,7 @@ class TestWhatIsRun:
     def test_undecided_alone_is_not_called_a_failure(self, lab):
         lab.checks("check_a.py", "passes", "undecided")
         result, audit = lab.audit("--lvlm-report", "r.html")
-        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        assert result.ret == EXIT_UNDECIDED
         assert audit["verdict"] == "fail"
         said = output(result).split("lvlm_audit ==")[-1]
         assert "? inconclusive  None of 2 deciding checks failed, but 1 stayed undecided" in said

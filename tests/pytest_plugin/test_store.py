@@ -21,7 +21,7 @@ from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.traces import locking, store
 from tests.synthetic import rising, trace
 
-KINDS = ["answers", "answer pairs", "features", "common step", "feature maps"]
+KINDS = ["answers", "answer pairs", "rounding", "features", "common step", "feature maps"]
 """What every run records, in this order."""
 
 

@@ -161,7 +161,7 @@ def test_a_model_that_gets_worse_is_compared_with_its_baseline(lab):
     (lab.path / "audit.json").rename(lab.path / "before.json")
     lab.answer = lambda p: trace(rising(top=0.5), name=p.id, cluster=p.cluster)
     (lab.path / "model" / "model.safetensors").write_bytes(b"other weights")
-    result, audit = lab.audit("--lvlm-baseline", "before.json")
+    result, audit = lab.audit("--lvlm-baseline", "before.json", "--lvlm-fail-on", "absolute")
     assert result.ret == 0
     differences = {d["check"]: d for d in audit["comparison"]["differences"]}
     assert differences["warns"]["difference"] == pytest.approx(-0.4)

@@ -358,10 +358,42 @@ def test_the_example_of_an_older_version_still_renders() -> None:
         assert finding.check in text
 
 
-def test_an_interval_without_ends_that_can_be_drawn_breaks_nothing() -> None:
-    wild = one_change(Outcome.SHOWN, interval=Interval(-1e300, 1e300, 0.95, "t"), change=-1e-300)
+def odd(**values: object) -> Audit:
+    """The worse audit with other parts of its comparison."""
     audit = gate_documents.red()
     assert audit.comparison is not None
-    for changes in ([wild], [one_change(Outcome.SHOWN, change=0.0, limit=0.0, interval=None)]):
-        again = dataclasses.replace(audit.comparison, changes=changes)
-        read(html.render(dataclasses.replace(audit, comparison=again)))
+    return dataclasses.replace(audit, comparison=dataclasses.replace(audit.comparison, **values))  # type: ignore[arg-type]
+
+
+def test_an_anchor_alone_is_shown() -> None:
+    audit = dataclasses.replace(gate_documents.anchored(), comparison=None)
+    in_order(head(audit), "Against the anchor first:", "✗ loss shown right answers fell")
+    assert "Against the anchor: ✗ loss shown" in part(audit, "descriptions")
+    assert 'id="comparison"' not in html.render(audit)
+
+
+def test_an_undecided_loss_says_how_many_images_would_decide_it() -> None:
+    assert "rose by 7 points; about 72 images would decide" in head(gate_documents.red())
+
+
+def test_numbers_at_the_end_of_all_numbers_are_drawn() -> None:
+    """Ticks of an axis without a finite width were counted for ever."""
+    wild = gate_documents.change("a", Outcome.SHOWN, interval=Interval(-1e308, 1e308, 0.95, "t"))
+    still = gate_documents.change("a", Outcome.SHOWN, change=0.0, limit=0.0, interval=None)
+    tiny = gate_documents.change("a", Outcome.SHOWN, change=-1e-308, limit=-1e-308, interval=None)
+    read(html.render(odd(changes=[wild, still, tiny])))
+    curve = gate_documents.curve("c", "bits", "state")
+    read(html.render(odd(curves=[
+        dataclasses.replace(curve, difference=[1e300, -1e300, None], low=[-1e308] * 3, high=[1e308] * 3),
+        dataclasses.replace(curve, at=[], difference=[], low=[], high=[], starts=None),
+    ])))  # fmt: skip
+
+
+def test_what_a_comparison_may_lack_breaks_nothing() -> None:
+    worst, answers = gate_documents.worse()[0], gate_documents.changed()
+    bare = dataclasses.replace(worst, short="", sentence="", check="", gained=None)
+    assert "Right answers: 11 lost ()." in part(odd(changes=[bare]), "comparison")
+    assert "13 of 24 answers changed" in part(
+        odd(answers=dataclasses.replace(answers, examples=[], floor=None)), "comparison"
+    )
+    assert "Answers that changed" not in part(odd(answers=None), "comparison")

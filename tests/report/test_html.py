@@ -15,6 +15,7 @@ import pytest
 from lvlm_audit.document import Audit, ProbeReading, Verdict
 from lvlm_audit.errors import UsageError
 from lvlm_audit.report import html, select, words
+from lvlm_audit.writers.html import HTML
 from tests.report import attacks, documents, gate_documents
 from tests.report.pages import Page, read
 
@@ -258,10 +259,10 @@ def test_probes_of_the_same_name_are_all_shown() -> None:
 
 def test_the_page_is_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    html.write(attacks.hostile(), path)
+    HTML.write(attacks.hostile(), path)
     assert path.read_text(encoding="utf-8") == html.render(attacks.hostile())
     with pytest.raises(UsageError, match="no folder"):
-        html.write(documents.audit(), tmp_path / "absent" / "report.html")
+        HTML.write(documents.audit(), tmp_path / "absent" / "report.html")
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
 

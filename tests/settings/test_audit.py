@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+import lvlm_audit
 from lvlm_audit.cli import main
 from lvlm_audit.errors import UsageError
 from lvlm_audit.settings.audit import Answers, Control, Settings, settings_of
@@ -177,5 +179,29 @@ def test_a_setting_that_a_command_lacks_is_the_audits():
     with speaking(for_command({"batch_size"})):
         assert spelled("control", "text-only") == "--lvlm-control text-only"
         assert spelled("batch_size", "8") == "--batch-size 8"
+        assert spelled("compare_llm", True) == "--lvlm-compare-llm"
+    assert spelled("compare_llm", True) == "compare_llm=True"
     assert spelled("control", "a b") == "control='a b'"
     assert Path("x") == Settings(probes="x").probes
+
+
+def test_no_message_names_an_option_by_hand():
+    """Its reader may be in Python, or call another command: messages say `spelled(name)`."""
+    package = Path(lvlm_audit.__file__).parent
+    found = []
+    for path in package.rglob("*.py"):
+        room = path.relative_to(package).parts[0]
+        # Where options are declared, and the help of commands that speak of pytest's.
+        if room in ("settings", "pytest_plugin", "cli"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+        found += [
+            f"{path.name}:{node.lineno}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and "--lvlm-" in node.value
+            and id(node) not in texts
+        ]
+    assert found == []

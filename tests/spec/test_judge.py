@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lvlm_audit.auditing.conclude import selected
 from lvlm_audit.comparing.decision import decides
 from lvlm_audit.document import Eligibility, Severity, Stage, Verdict
+from lvlm_audit.document.plain import MAX_NUMBER
 from lvlm_audit.errors import CheckError
 from lvlm_audit.metrics.curves import (
     Metric,
@@ -143,7 +144,9 @@ class TestVerdicts:
         entropy = Metric("entropy", "bits", "answers", lambda t: t.entropy)
         bound = check(property=Value(), metric=entropy, holds_for=at_most(3.0, of="mean"))
         finding = alone(bound, answers(4, 4))
-        assert (finding.interval.low, finding.interval.high) == (-1e300, 1e300)
+        assert (finding.interval.low, finding.interval.high) == (-1e100, 1e100)
+        # What is written can be read back.
+        assert max(abs(finding.interval.low), finding.interval.high) <= MAX_NUMBER
         jsd = dataclasses.replace(
             bound, metric=neighbour_divergence, holds_for=at_most(0.5, of="mean")
         )

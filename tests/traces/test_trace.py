@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lvlm_audit.errors import TraceError
-from lvlm_audit.traces.trace import PairedTrace, TokenClass, Trace, array_fields
+from lvlm_audit.traces.items import array_fields
+from lvlm_audit.traces.trace import PairedTrace, TokenClass, Trace
 from tests.synthetic import EARLY, EMITTED, pair, rising, trace
 
 T, L, S = 4, 12, 13

@@ -68,7 +68,9 @@ def index_ticks(last: int, scale: Scale, most: int = 8) -> list[Tick]:
 
 
 def tick_values(scale: Scale, most: int = 4) -> list[tuple[float, float]]:
-    """Round values on a scale, each as (pixel, value)."""
+    """Round values on a scale, each as (pixel, value); the ends alone where the numbers end."""
+    if not math.isfinite(scale.high - scale.low):
+        return [(scale(end), end) for end in (scale.low, scale.high)]
     step = nice_step(scale.high - scale.low, most)
     first = math.ceil(scale.low / step - 1e-9)
     last = math.floor(scale.high / step + 1e-9)

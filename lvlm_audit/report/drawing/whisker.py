@@ -37,7 +37,7 @@ SHADED = frozenset({">=", "<="})
 
 
 def _domain(values: Sequence[float], unit: str) -> tuple[float, float]:
-    low, high = min((0.0, *values)), max((0.0, *values))
+    low, high = min([0.0, *values]), max([0.0, *values])
     if unit == "probability" or is_share(unit):
         return (0.0 if low >= 0 else max(-1.0, -nice_top(-low))), 1.0 if high <= 1 else nice_top(
             high

@@ -42,6 +42,8 @@ class FindingView:
     loss: Change | None
     """Against the baseline or the anchor, whichever is worse; None: it tolerates no loss, or there is none."""
     loss_said: Said | None
+    loss_against: str
+    """"baseline" or "anchor"."""
 
     @property
     def described(self) -> bool:
@@ -72,10 +74,13 @@ class Findings:
 def finding_views(audit: Audit, anchors: Mapping[str, str]) -> list[FindingView]:
     """All findings, most urgent first; the head of the page links to them too."""
     bounds, losses = bounds_decide(audit), changes_of(audit)
-    return [
-        _view(finding, place, anchors, bounds, next(iter(losses.get(finding.check, [])), None))
-        for place, finding in enumerate(sorted(audit.findings, key=urgency), start=1)
-    ]
+    kept = [] if audit.anchor is None else audit.anchor.changes
+    views = []
+    for place, finding in enumerate(sorted(audit.findings, key=urgency), start=1):
+        loss = next(iter(losses.get(finding.check, [])), None)
+        against = "anchor" if any(loss is one for one in kept) else "baseline"
+        views.append(_view(finding, place, anchors, bounds, loss, against))
+    return views
 
 
 def section(views: Sequence[FindingView]) -> Findings:
@@ -97,6 +102,7 @@ def _view(
     anchors: Mapping[str, str],
     bounds: bool,
     loss: Change | None,
+    against: str,
 ) -> FindingView:
     return FindingView(
         finding=finding,
@@ -114,6 +120,7 @@ def _view(
         ),
         loss=loss,
         loss_said=None if loss is None else of_outcome(loss.outcome),
+        loss_against=against,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lvlm_audit.document import Audit, Change, Outcome, Severity, Verdict
+from lvlm_audit.report.against import needed_words
 from lvlm_audit.report.sections.findings import OPEN, FindingView
 from lvlm_audit.report.verdicts import (
     VERDICT_KEYS,
@@ -32,10 +33,13 @@ class FamilyLine:
 
     @property
     def told(self) -> str:
-        """In few words; of what is not compared, why."""
+        """In few words; of what is not compared, why; of what is undecided, the images that would decide."""
         if self.change.outcome is Outcome.NOT_COMPARED:
             return self.change.sentence
-        return self.change.short or self.change.sentence
+        told = self.change.short or self.change.sentence
+        if self.change.outcome is Outcome.UNDECIDED and (needed := needed_words([self.change])):
+            return f"{told}; {needed}"
+        return told
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from lvlm_audit.comparing import earlier
+from lvlm_audit.comparing.against import earlier
 from lvlm_audit.document import Audit
 from lvlm_audit.errors import UsageError
-from lvlm_audit.settings.audit import Settings
 from lvlm_audit.settings.gate import Gate
 from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.writing import check_writable, write_whole
@@ -57,18 +55,6 @@ def stored(gate: Gate, here: Path) -> Held | None:
     baseline = earlier(path)
     anchor = anchor_of(path)
     return Held(baseline=baseline, anchor=earlier(anchor) if anchor.is_file() else None, path=path)
-
-
-def parent_settings(settings: Settings, gate: Gate) -> Settings:
-    """How a parent that is a model is asked: as the candidate is, but for whose weights they are."""
-    return dataclasses.replace(
-        settings,
-        model=gate.baseline,
-        adapter=None,
-        revision=None,
-        compare_llm=False,
-        redecode=False,
-    )
 
 
 def anchor_of(path: Path) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
-from lvlm_audit.auditing.held import Held, parent_settings, stored
 from lvlm_audit.auditing.run import Judged, audit_model
 from lvlm_audit.auditing.subject import NOTHING_GIVEN, Given, choose_probes, open_subject
+from lvlm_audit.comparing.held import Held, stored
+from lvlm_audit.gating.foretold import foretell
 from lvlm_audit.progress import OnProgress, renamed
 from lvlm_audit.settings.audit import Settings
 from lvlm_audit.settings.gate import Gate
@@ -46,9 +48,29 @@ def audit_gated(
         probes = choose_probes(settings, is_demo, given)
         parent = audit_model(
             suite,
-            parent_settings(settings, gate),
+            _parent(settings, gate),
             given=Given(probes=probes, keep=given.keep),
             on_progress=renamed(on_progress, lambda what: f"baseline: {what}"),
         )
         held = Held(baseline=parent.document())
-    return audit_model(suite, settings, given=given, gate=gate, held=held, on_progress=on_progress)
+    return audit_model(
+        suite,
+        settings,
+        given=given,
+        gate=gate,
+        held=held,
+        foretold=lambda checks, probes: foretell(checks, probes, gate),
+        on_progress=on_progress,
+    )
+
+
+def _parent(settings: Settings, gate: Gate) -> Settings:
+    """How a parent that is a model is asked: as the candidate is, but for whose weights they are."""
+    return dataclasses.replace(
+        settings,
+        model=gate.baseline,
+        adapter=None,
+        revision=None,
+        compare_llm=False,
+        redecode=False,
+    )

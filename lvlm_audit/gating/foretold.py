@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from lvlm_audit.document import Severity
+from lvlm_audit.errors import CannotJudge
 from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.notes import Note
 from lvlm_audit.probes.probe import Probe
@@ -22,32 +22,24 @@ from lvlm_audit.statistics import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Foretold:
-    """What is known before recording.
+def foretell(checks: Sequence[Check], probes: Sequence[Probe], gate: Gate) -> tuple[Note, ...]:
+    """What a suite can decide with these probes only under conditions.
 
-    Attributes:
-        notes: what these images can decide only under conditions.
-        impossible: why a run cannot judge anything, with what would help; empty: it can.
+    Raises:
+        CannotJudge: it could decide nothing; the message says what would help.
     """
-
-    notes: tuple[Note, ...] = ()
-    impossible: str = ""
-
-
-def foretell(checks: Sequence[Check], probes: Sequence[Probe], gate: Gate) -> Foretold:
-    """What a suite can decide with these probes, against this gate."""
     images = len({probe.cluster for probe in probes})
     deciding = [check for check in checks if check.severity is Severity.ERROR]
     notes: list[Note] = []
     if gate.failing in ("absolute", "both"):
         notes += _of_bounds([c for c in checks if c.bounded], images)
     if gate.baseline is None or gate.failing == "absolute":
-        return Foretold(tuple(notes))
+        return tuple(notes)
     family = [check for check in deciding if tolerance_of(check) is not None]
+    if not family and gate.failing == "both":
+        return tuple(notes)
     if not family:
-        return Foretold(
-            tuple(notes),
+        raise CannotJudge(
             f"no deciding check of this suite is held against a baseline. Declare max_drop or max_rise in one "
             f"(checks/check_regression.py shows how), or judge by the bounds alone: "
             f"{spelled('fail_on', 'absolute')}.",
@@ -60,8 +52,7 @@ def foretell(checks: Sequence[Check], probes: Sequence[Probe], gate: Gate) -> Fo
                 _note(f"{check.name} cannot be compared: {lacks}. What can still decide: {rest}.")
             )
     if not can:
-        return Foretold(
-            tuple(notes),
+        raise CannotJudge(
             "no loss could be shown with these probes: give them an 'answer' or 'labels' that say what is "
             "right (docs/probes.md).",
         )
@@ -73,8 +64,7 @@ def foretell(checks: Sequence[Check], probes: Sequence[Probe], gate: Gate) -> Fo
         asked = (
             f"ask at least {least} images" if least is not None else "no number of images would do"
         )
-        return Foretold(
-            tuple(notes),
+        raise CannotJudge(
             f"with {images} images not even a total loss could be shown: {asked}.",
         )
     most = max(images_to_exclude(_tolerance(check), level) for check in can)
@@ -85,7 +75,7 @@ def foretell(checks: Sequence[Check], probes: Sequence[Probe], gate: Gate) -> Fo
                 f"changes: for all of {', '.join(c.name for c in can)} that takes {most}."
             )
         )
-    return Foretold(tuple(notes))
+    return tuple(notes)
 
 
 def tolerance_of(check: Check) -> Tolerance | None:
