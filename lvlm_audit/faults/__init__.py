@@ -3,7 +3,7 @@
 What a suite catches is only known once it was shown models that are broken. Listing them imports no torch.
 """
 
-from lvlm_audit.lazy import resolver
+from lvlm_audit.lazy import public
 
 _HOMES = {
     "Fault": "lvlm_audit.faults.fault:Fault",
@@ -14,8 +14,4 @@ _HOMES = {
 
 __all__ = [*_HOMES]  # noqa: PLE0604
 
-__getattr__ = resolver(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = public(__name__, _HOMES)
