@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lvlm_audit.faults.fault import Fault
-from lvlm_audit.models.hooked import HookedModel
 from lvlm_audit.power.right import is_right
 from lvlm_audit.probes.probe import Probe
+
+if TYPE_CHECKING:
+    from lvlm_audit.models.hooked import HookedModel
 
 SCENES, SCENES_SEED = 400, 900
 """How many scenes, and which: shared with no training and no audit."""
