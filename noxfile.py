@@ -109,6 +109,14 @@ def controls(session: nox.Session) -> None:
 
 
 @nox.session
+def power(session: nox.Session) -> None:
+    """The gate on damaged and on healthy models; writes docs/power.md. `-- label` measures the labels first."""
+    install(session, "--editable", ".[demo,peft,torchao]")
+    session.run("lvlm-audit", "demo")
+    session.run("python", "-m", "benchmarks.power", *(session.posargs or ["table"]))
+
+
+@nox.session
 def hallucination(session: nox.Session) -> None:
     """See how well signals find the demo model's wrong words; and what corrects them; half an hour each."""
     package(session)

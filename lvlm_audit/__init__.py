@@ -33,12 +33,14 @@ _HOMES = {
     "render": "lvlm_audit.api.render:render",
     "LvlmAuditError": "lvlm_audit.errors:LvlmAuditError",
     # Where the rest is.
+    "faults": "lvlm_audit.faults",
     "metrics": "lvlm_audit.metrics",
     "properties": "lvlm_audit.properties",
 }
 _ROOMS = (
     "metrics",
     "properties",
+    "faults",
     "traces",
     "hallucination",
     "models",

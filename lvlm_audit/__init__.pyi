@@ -1,5 +1,6 @@
 """The public names with their types; `__init__.py` resolves the same names on first use."""
 
+from lvlm_audit import faults as faults
 from lvlm_audit import metrics as metrics
 from lvlm_audit import properties as properties
 from lvlm_audit.api.audit import audit as audit

@@ -53,7 +53,7 @@ def test_checks_audits_and_reports_work_without_torch():
         "import lvlm_audit.pytest_plugin.collection, lvlm_audit.pytest_plugin.xdist;"
         "import lvlm_audit.hallucination.labels, lvlm_audit.pruning.planning, lvlm_audit.compression.sleb;"
         "import lvlm_audit.report.terminal.pruning, lvlm_audit.readings.corrections;"
-        "import lvlm_audit.metrics.premature"
+        "import lvlm_audit.metrics.premature; a.faults.FAULTS.names(); import lvlm_audit.power.running"
     )
     assert loaded_by(code).isdisjoint({"torch", "transformers", "sklearn"})
 
@@ -87,4 +87,11 @@ def test_the_demo_is_imported_only_where_its_model_is_opened_or_asked():
         if path.relative_to(package).parts[0] != "demo"
         and any(name.startswith("lvlm_audit.demo.") for name in imported_by(path))
     }
-    assert found == {"auditing/calibrate.py", "auditing/subject.py", "cli/demo.py"}
+    assert found == {
+        "auditing/calibrate.py",
+        "auditing/subject.py",
+        "cli/demo.py",
+        "faults/applying.py",
+        "faults/trained.py",
+        "power/sets.py",
+    }

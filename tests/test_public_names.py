@@ -25,7 +25,7 @@ from tests.evidence import run_on
 from tests.synthetic import EARLY, EMITTED, rising, trace
 
 PACKAGE = Path(lvlm_audit.__file__).parent
-LAZY = ("", ".metrics", ".traces", ".hallucination", ".models")
+LAZY = ("", ".metrics", ".traces", ".hallucination", ".models", ".faults")
 """Packages that resolve public names on first use."""
 ROOMS = (*LAZY, ".properties")
 
@@ -44,7 +44,7 @@ def test_every_public_name_resolves(package: str, name: str) -> None:
 
 
 def test_there_are_about_twenty_names_at_the_top() -> None:
-    assert len(lvlm_audit.__all__) <= 26
+    assert len(lvlm_audit.__all__) <= 27
     promised = {
         "audit",
         "compare",
@@ -56,7 +56,7 @@ def test_there_are_about_twenty_names_at_the_top() -> None:
         "read_probes",
         "record",
     }
-    promised |= {"find_stages", "run", "suite", "render", "metrics", "properties"}
+    promised |= {"find_stages", "run", "suite", "render", "metrics", "properties", "faults"}
     promised |= {"Check", "Stage", "Severity", "Skip", "at_least", "at_most"}
     assert promised <= set(lvlm_audit.__all__)
 
@@ -92,10 +92,10 @@ def test_no_module_hides_a_public_name_once_everything_is_imported() -> None:
     )
     found = json.loads(done.stdout.splitlines()[-1])
     modules = {name for name, (is_module, _) in found.items() if is_module}
-    assert modules == {":metrics", ":properties"}
+    assert modules == {":metrics", ":properties", ":faults"}
     uncallable = {name for name, (_, can) in found.items() if not can} - modules
     metrics = {f".metrics:{n}" for n in room(".metrics").__all__ if n != "Metric"}
-    assert uncallable == metrics | {":__version__"}
+    assert uncallable == metrics | {":__version__", ".faults:FAULTS"}
 
 
 @pytest.mark.parametrize("package", LAZY)

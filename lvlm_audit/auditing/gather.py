@@ -218,8 +218,8 @@ class _Session:
         s = self.settings
         return {
             "lvlm_audit": __version__,
-            "torch": _version("torch"),
-            "transformers": _version("transformers"),
+            "torch": package_version("torch"),
+            "transformers": package_version("transformers"),
             "trace_schema": SCHEMA_VERSION,
             "model": _model_key(self.checkpoint),
             "probes": probes_fingerprint(self.shown.probes),
@@ -231,7 +231,7 @@ class _Session:
             "batch_size": s.batch_size,
             "trust_remote_code": s.trust_remote_code,
             "answers": s.answers,
-            **{package: _version(package) for package in _packages(self.checkpoint)},
+            **{package: package_version(package) for package in _packages(self.checkpoint)},
         }
 
     def _record(
@@ -309,7 +309,8 @@ def _packages(checkpoint: Checkpoint | InMemory) -> tuple[str, ...]:
     return ("peft", "torchao") if isinstance(checkpoint, InMemory) else packages_of(checkpoint)
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """Of an installed package, as provenance has it."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -21,6 +21,7 @@ def plan(
     compare_llm: bool = False,
     labelled: bool = False,
     redecode: bool = False,
+    compared: bool = False,
 ) -> list[Need]:
     """The recordings that checks need, each after those that it is made of.
 
@@ -36,6 +37,7 @@ def plan(
             the image's own words say is recorded, which costs as much as all the rest, and what is answered
             without an image, which tells errors of the language prior from misreadings.
         redecode: whether labelled probes are answered again, decoded otherwise and without mutation blocks.
+        compared: whether the audit will be held against another one.
     """
     checks = list(checks)
     occasion = Occasion(
@@ -43,6 +45,7 @@ def plan(
         compare_llm=compare_llm,
         labels_read=labelled and any(check.reads_truth for check in checks),
         redecode=redecode,
+        compared=compared,
     )
     wanted = {
         Need(lens, kind.name, skip) for kind in KINDS.values() for skip in kind.wanted(occasion)

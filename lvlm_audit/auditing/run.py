@@ -205,6 +205,7 @@ def audit_model(
     gate: Gate = NO_GATE,
     held: Held | None = None,
     foretold: Callable[[Sequence[Check], Sequence[Probe]], Sequence[Note]] = lambda *_: (),
+    lean: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Judged:
     """Audit a model: find it, record what the suite needs (or reuse it), and judge.
@@ -216,6 +217,8 @@ def audit_model(
         gate: what fails.
         held: what the model is held against.
         foretold: what these checks can decide with these probes; called before anything is recorded.
+        lean: only what the checks and a comparison need is recorded: no hidden states, nothing for stages
+            or report.
         on_progress: called while recording.
 
     Raises:
@@ -238,6 +241,8 @@ def audit_model(
     needs = plan(
         suite.checks,
         settings.lens,
+        states=not lean,
+        compared=True,
         compare_llm=settings.compare_llm,
         labelled=settings.control is None and any(map(labelled, probes)),
         redecode=settings.redecode,

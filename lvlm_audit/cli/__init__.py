@@ -10,13 +10,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from lvlm_audit.cli import calibrate, demo, doctor, models, plan, render, run, schema
+from lvlm_audit.cli import calibrate, demo, doctor, models, plan, power, render, run, schema
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.report.words import error_words
 from lvlm_audit.settings.spelling import for_command, speaking
 from lvlm_audit.version import __version__
 
-_COMMANDS = (run, demo, render, calibrate, doctor, plan, models, schema)
+_COMMANDS = (run, demo, render, calibrate, power, doctor, plan, models, schema)
 """In the order of the help."""
 
 

@@ -81,7 +81,8 @@ class HookedModel:
         self.name = name or getattr(model, "name_or_path", "") or type(model).__name__
         self.notes: tuple[Note, ...] = tuple(notes)
         """What of the checkpoint is not used, or used otherwise than it was given."""
-        self._sample = sample
+        self.sample = sample
+        """The prepared probe that it was proved on, if one was given."""
         # Each part for itself: a frozen tower may be in evaluation mode while the rest trains.
         self._training = [(module, module.training) for module in model.modules()]
         model.eval()
@@ -274,8 +275,8 @@ class HookedModel:
     def _samples(self) -> dict[str, Inputs]:
         """Inputs to be proved on, by what they hold."""
         samples: dict[str, Inputs] = {}
-        if self._sample is not None:
-            return {"the sample given": self.inputs([self._sample])}
+        if self.sample is not None:
+            return {"the sample given": self.inputs([self.sample])}
         if self.tokenizer is not None and self.tokenizer is not self.processor:
             probe = Probe("sample", "What is shown?", _sample_image(), cluster="sample")
             samples["image and text"] = self.inputs([probe])

@@ -183,7 +183,7 @@ def find_blocks(model: Any, calls: Calls) -> tuple[nn.Module, ...]:
             f"{class_name(model)} declares {max(declared)} decoder blocks: its config.json says so "
             f"(num_hidden_layers or its kin). Give the config.json that belongs to these weights."
         )
-    rows = _rows_of_modules(model)
+    rows = rows_of_modules(model)
     finished = {id(module): time for time, (module, _) in enumerate(calls.order)}
     fitting = {name: row for name, row in rows.items() if len(row) in lengths}
     # A row within a block (experts, say) is no row of blocks; nor is one of which nothing ran.
@@ -203,7 +203,7 @@ def find_blocks(model: Any, calls: Calls) -> tuple[nn.Module, ...]:
     )
 
 
-def _rows_of_modules(model: nn.Module) -> dict[str, tuple[nn.Module, ...]]:
+def rows_of_modules(model: nn.Module) -> dict[str, tuple[nn.Module, ...]]:
     """Modules in a row, by name: lists, dictionaries, sequences, and numbered parts of one module."""
     rows: dict[str, tuple[nn.Module, ...]] = {}
     for name, module in model.named_modules():

@@ -29,11 +29,13 @@ class Tried:
     Attributes:
         parts: with an image, as a list of parts; None: it cannot.
         string: without, as plain text; None: it cannot.
+        text: without, as a list of one part; None: it cannot.
         why: what it said where it cannot take parts.
     """
 
     parts: str | None
     string: str | None
+    text: str | None
     why: str
 
     @property
@@ -84,6 +86,17 @@ def check_template(name: str, processor: Any, tokenizer: Any) -> tuple[Note, ...
         else "the processor has none, and its tokenizer's takes text alone, without an image"
     )
     return (Note("processor", f"asked without a chat template ({why})"),)
+
+
+def image_mark(template: str) -> str | None:
+    """What a template writes for an image; None: it cannot write one, or not in one place."""
+    with_image, without = tried(template).parts, tried(template).text
+    if with_image is None or without is None or len(with_image) <= len(without):
+        return None
+    pairs = enumerate(zip(with_image, without, strict=False))
+    start = next((i for i, (one, other) in pairs if one != other), len(without))
+    mark = with_image[start : start + len(with_image) - len(without)]
+    return mark if with_image.replace(mark, "", 1) == without else None
 
 
 def why_refused(processor: Any, tokenizer: Any) -> str:
@@ -144,10 +157,10 @@ def tried(template: str) -> Tried:
                 f"writes {length:,} characters for a short question; at most {_LONGEST_PROMPT:,} are taken. "
                 f"{mend}"
             )
-    parts, string = answers[0], answers[1]
+    parts, string, alone = answers[0], answers[1], answers[3]
     said = str(parts.get("error", "")).strip()
     why = said if not said or said.endswith(".") else f"{said}."
-    return Tried(parts.get("text"), string.get("text"), why)
+    return Tried(parts.get("text"), string.get("text"), alone.get("text"), why)
 
 
 def _rendered(

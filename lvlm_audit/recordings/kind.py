@@ -24,12 +24,14 @@ class Occasion:
         compare_llm: every distinct prompt is asked without an image too.
         labels_read: a check reads labels, and probes have some.
         redecode: labelled probes are answered again under other decodings.
+        compared: the audit will be held against another one.
     """
 
     states: bool = True
     compare_llm: bool = False
     labels_read: bool = False
     redecode: bool = False
+    compared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -51,6 +51,6 @@ ROUNDING = Kind(
     item=RoundingTrace,
     make=make,
     after=("answers",),
-    wanted=lambda asked: when(asked.states),
+    wanted=lambda asked: when(asked.states or asked.compared),
     absent="how far rounding moves a margin was not recorded",
 )
