@@ -101,7 +101,7 @@ def decide(
     if missing and not impossible:
         run = sum(f.severity is Severity.ERROR and _counts(f, against, gate) for f in findings)
         family = _checks(run + len(missing), "deciding ")
-        were = "was" if run + len(missing) == 1 else "were"
+        were = "was" if run == 1 or run + len(missing) == 1 else "were"
         headline = (
             f"{headline.removesuffix('.')}; {run} of {family} {were} run, left out: "
             f"{', '.join(missing)}."

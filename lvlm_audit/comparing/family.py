@@ -14,7 +14,7 @@ from lvlm_audit.comparing.sides import Pair, Seen, probes_of, shared_images
 from lvlm_audit.comparing.values import paired_values
 from lvlm_audit.comparing.wrong_words import is_of_wrong_words, wrong_words
 from lvlm_audit.document import Change, Finding, Outcome, Severity
-from lvlm_audit.statistics import MIN_IMAGES, holm_levels, images_to_show
+from lvlm_audit.statistics import MIN_IMAGES, hochberg_levels, holm_levels, images_to_show
 
 ALPHA = 0.025
 """One-sided error rate of the family, apart from the absolute one."""
@@ -24,8 +24,9 @@ _MOST_NAMED = 5
 def changes(now: Seen, before: Seen, pairs: Sequence[Pair], *, seed: int) -> list[Change]:
     """One change for each check that declares a tolerance, in the suite's order.
 
-    Holm's step-down runs over the deciding ones that can be compared, once to show losses and once to
-    exclude them; checks of severity warn are judged by themselves.
+    A loss is shown where it is beyond doubt (Hochberg's step-up over the deciding checks that can be compared)
+    and larger than what is tolerated; a loss of at least what is tolerated is excluded by Holm's step-down.
+    Checks of severity warn are judged by themselves.
 
     Args:
         now: this audit.
@@ -86,10 +87,10 @@ class _Tested:
 
 
 def _levels(losses: Sequence[Loss]) -> list[_Tested]:
-    shown = [loss.change.p_shown(loss.tolerance) for loss in losses]
+    shown = [loss.p_shown for loss in losses]
     excluded = [loss.change.p_excluded(loss.tolerance) for loss in losses]
     size = max(len(losses), 1)
-    both = holm_levels(shown, ALPHA, size), holm_levels(excluded, ALPHA, size)
+    both = hochberg_levels(shown, ALPHA, size), holm_levels(excluded, ALPHA, size)
     return [_Tested(*each) for each in zip(shown, both[0], excluded, both[1], strict=True)]
 
 
@@ -156,7 +157,14 @@ def _not_compared(finding: Finding, before: Finding | None, why: str) -> Change:
 
 def _change(finding: Finding, loss: Loss, tested: _Tested) -> Change:
     outcome = tested.outcome
-    interval = loss.interval(1 - 2 * tested.level)
+    level = tested.level
+    if loss.finer is not None:
+        level /= 2
+        # Said wherever the loss is, and told in the count that people know.
+        if outcome is Outcome.SHOWN and loss.is_told_by_finer:
+            told = f"shown by {short(loss.finer, loss.finer.interval(1 - 2 * level))}"
+            loss = dataclasses.replace(loss, notes=(*loss.notes, told))
+    interval = loss.interval(1 - 2 * level)
     needed = None
     if outcome is Outcome.UNDECIDED:
         needed = loss.change.images_to_exclude(loss.tolerance, tested.excluded_at)

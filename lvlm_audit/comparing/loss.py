@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from lvlm_audit.document import Interval
-from lvlm_audit.statistics import MIN_IMAGES, Change, Tolerance
+from lvlm_audit.statistics import MIN_IMAGES, NOTHING, Change, Tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Loss:
         gained: those that were not.
         worst: ids of probes that changed most for the worse.
         notes: what was counted otherwise than it stands.
+        finer: the same thing counted more finely (words for answers); either shows a loss, each at half the
+            level. None: there is no finer count.
     """
 
     noun: str
@@ -47,6 +50,30 @@ class Loss:
     gained: int | None = None
     worst: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    finer: Loss | None = None
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether what was seen is worse than what is tolerated."""
+        return self.value > self.limit if self.rises else self.value < self.limit
+
+    @property
+    def p_shown(self) -> float:
+        """One-sided p of "nothing was lost"; 1 where what was seen is within the tolerance.
+
+        So red takes both: a loss beyond doubt, and one larger than what is tolerated.
+        """
+        alone = self.change.p_shown(NOTHING) if self.is_beyond else 1.0
+        if self.finer is None:
+            return alone
+        return min(1.0, 2 * min(alone, self.finer.p_shown))
+
+    @property
+    def is_told_by_finer(self) -> bool:
+        """Whether the finer count speaks more clearly."""
+        if self.finer is None:
+            return False
+        return self.finer.p_shown < dataclasses.replace(self, finer=None).p_shown
 
     @property
     def now(self) -> float:
@@ -86,7 +113,7 @@ class Loss:
         """Whether a loss of everything would be shown; what should stay low can always rise."""
         if self.rises and not self.rate:
             return self.change.n >= MIN_IMAGES
-        return self.change.has_something_to_lose(self.tolerance, level)
+        return self.change.has_something_to_lose(NOTHING, level)
 
     def _told(self, value: float) -> float:
         if not self.rises:

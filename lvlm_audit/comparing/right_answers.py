@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -40,7 +41,7 @@ def right_answers(
     if had >= FEWEST_RIGHT:
         whole = _whole(finding, known)
         if whole.can_be_shown(level):
-            return whole
+            return dataclasses.replace(whole, finer=_finer(finding, pairs, had, level, seed))
     asked = [pair for pair in pairs if pair.before.words_asked > 0]
     if not known and not asked:
         return "neither a reference answer nor labels say which answers are right"
@@ -54,6 +55,17 @@ def right_answers(
         f"{sum(pair.before.words_asked for pair in asked)} content words: with these images not even the loss "
         f"of all of them could be shown"
     )
+
+
+def _finer(
+    finding: Finding, pairs: Sequence[Pair], had: int, level: float, seed: int
+) -> Loss | None:
+    """The references' words that the answers have, which tell of a loss before whole answers do."""
+    asked = [pair for pair in pairs if pair.before.words_asked > 0]
+    if not any(pair.before.words_found for pair in asked):
+        return None
+    words = _words(finding, asked, had, seed)
+    return words if words.can_be_shown(level) else None
 
 
 def _whole(finding: Finding, known: Sequence[Pair]) -> Loss:

@@ -15,10 +15,10 @@ from lvlm_audit.statistics.estimates import (
     Side,
     cluster_mean,
 )
-from lvlm_audit.statistics.family import holm_levels
+from lvlm_audit.statistics.family import hochberg_levels, holm_levels
 from lvlm_audit.statistics.halves import fold_of
 from lvlm_audit.statistics.medians import bootstrap_difference, bootstrap_median, median_over_images
-from lvlm_audit.statistics.paired import Change, Tolerance
+from lvlm_audit.statistics.paired import NOTHING, Change, Tolerance
 from lvlm_audit.statistics.planning import (
     Chances,
     DecidingNumbers,
@@ -32,6 +32,7 @@ from lvlm_audit.statistics.spread import MIN_IMAGES, RESAMPLES, Spread
 
 __all__ = [
     "MIN_IMAGES",
+    "NOTHING",
     "RESAMPLES",
     "Chances",
     "Change",
@@ -51,6 +52,7 @@ __all__ = [
     "cluster_mean",
     "counts_change",
     "fold_of",
+    "hochberg_levels",
     "holm_levels",
     "images_to_ask",
     "images_to_decide",

@@ -42,6 +42,10 @@ class Tolerance:
         return abs(1 - self.scale) - self.offset
 
 
+NOTHING = Tolerance(1.0, 0.0)
+"""Nothing is tolerated: the line on which nothing is lost."""
+
+
 def _positive(size: float) -> float:
     if not 0 < size < math.inf:
         raise ValueError(f"a tolerance must be above 0, not {size}")
