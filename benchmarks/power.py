@@ -137,7 +137,9 @@ ALIKE = ("unchanged", "rounding noise", "other threads", "other batch")
 _LETTERS = {"shown": "s", "excluded": "e", "undecided": "u", "not compared": "n"}
 
 
-def asked(threads: int, names: Sequence[str] = ()) -> tuple[Asked, Asked]:
+def asked(
+    threads: int, names: Sequence[str] = (), healthy: int = HEALTHY_SETS
+) -> tuple[Asked, Asked]:
     """The documents of every fault, and of the healthy audits; resumes, and judges nothing."""
     import torch
 
@@ -158,7 +160,7 @@ def asked(threads: int, names: Sequence[str] = ()) -> tuple[Asked, Asked]:
     alike = ask(
         suite(),
         SETTINGS,
-        drawn_sets([SIZES[0]], HEALTHY_SETS, first=HEALTHY_SEED),
+        drawn_sets([SIZES[0]], healthy, first=HEALTHY_SEED),
         [FAULTS.get(name) for name in ALIKE if not names or name in names],
         fresh=True,
         **common,
@@ -166,19 +168,27 @@ def asked(threads: int, names: Sequence[str] = ()) -> tuple[Asked, Asked]:
     return whole, alike
 
 
-def table(threads: int) -> None:
-    """Run the gate on every fault, and on healthy candidates, and write the page."""
+def table(threads: int, names: Sequence[str], healthy: int) -> None:
+    """Run the gate on every fault, and on healthy candidates, and write the page.
+
+    Args:
+        threads: of the audits.
+        names: of the faults; empty: all. The page says which are left out.
+        healthy: probe sets of the healthy audits apart from the table; 0: the table's own are counted.
+    """
     if not LABELS.is_file():
         raise UsageError(
             f"{LABELS} is missing: labels are measured and committed before the gate is run "
             f"(python -m benchmarks.power label)."
         )
     labels = json.loads(LABELS.read_text("utf-8"))
-    whole, alike = (judge(one, suite(), SETTINGS) for one in asked(threads))
+    whole, alike = (judge(one, suite(), SETTINGS) for one in asked(threads, names, healthy))
     broken = [text for one in (*whole.cells, *alike.cells) for text in one.mismatch]
     if broken or whole.notes:
         raise UsageError(f"not every cell could be compared: {[*broken, *whole.notes][:3]}")
-    write_whole(PAGE, page(whole, alike.cells, labels, threads))
+    known = {one["fault"]: one["label"] for one in labels["faults"]}
+    calm = alike.cells or [cell for cell in whole.cells if known.get(cell.fault) == "healthy"]
+    write_whole(PAGE, page(whole, calm, labels, threads))
     print(f"written {PAGE}")
 
 
@@ -213,6 +223,7 @@ def page(whole: Power, alike: Sequence[Cell], labels: Mapping[str, Any], threads
         for cell in whole.cells
         if cell.red and cell.images == largest and cell.set == 0
     ]
+    asked_of = {cell.fault for cell in whole.cells}
     return rendered(
         Path(__file__).parent / "power.md.jinja",
         {},
@@ -223,6 +234,7 @@ def page(whole: Power, alike: Sequence[Cell], labels: Mapping[str, Any], threads
         sentences=sentences,
         healthy=_healthy(alike),
         labels=labels,
+        missing=[name for name in known if name not in asked_of],
         versions=", ".join(f"{name} {number}" for name, number in labels["versions"].items()),
         threads=threads,
     )
@@ -270,7 +282,7 @@ def _healthy(alike: Sequence[Cell]) -> dict[str, Any]:
     above = float(beta.ppf(0.95, red + 1, len(alike) - red))
     return {
         "audits": len(alike),
-        "kinds": ", ".join(ALIKE),
+        "kinds": ", ".join(dict.fromkeys(one.fault for one in alike)),
         "red": red,
         "undecided": sum(one.undecided for one in alike),
         "bound": f"{red} of {len(alike)} bounds the rate of false alarms at {above:.1%} (95 %, one-sided).",
@@ -288,7 +300,11 @@ def main() -> int:
     one.add_argument("--seed", type=int, default=0)
     two = commands.add_parser("record", help="ask parent and candidates, and judge nothing")
     two.add_argument("--only", nargs="*", default=[], choices=FAULTS.names())
-    commands.add_parser("table", help="record what is missing, and run the gate; docs/power.md")
+    three = commands.add_parser(
+        "table", help="record what is missing, and run the gate; docs/power.md"
+    )
+    three.add_argument("--only", nargs="*", default=[], choices=FAULTS.names())
+    three.add_argument("--healthy", type=int, default=HEALTHY_SETS, metavar="SETS")
     options = parser.parse_args()
     try:
         if options.command == "label":
@@ -296,7 +312,7 @@ def main() -> int:
         elif options.command == "record":
             asked(options.threads, options.only)
         else:
-            table(options.threads)
+            table(options.threads, options.only, options.healthy)
     except LvlmAuditError as error:
         print(error, file=sys.stderr)
         return 1
