@@ -182,7 +182,7 @@ def test_any_other_set_is_recorded_once_and_halved(asked, monkeypatch, tmp_path)
     monkeypatch.setattr(module, "open_subject", lambda *_: (SOMEBODYS, False))
     found = calibrate(SUITE, Settings(), rounds=20)
     assert (found.method, found.rounds, len(asked)) == ("halves of one probe set", 20, 1)
-    assert found.floors[0].images == 24  # Pictures, not questions.
+    assert found.floors[0].images == 96  # Pictures, not questions.
     found.save(tmp_path / "floor.json")
     assert json.loads((tmp_path / "floor.json").read_text(encoding="utf-8"))["rounds"] == 20
 

@@ -26,18 +26,20 @@ NOW = {"answer": "a green leaf", "tokens": [1, 4, 3], "margins": [9.0, 0.05, 9.0
 @pytest.mark.parametrize(
     ("now", "before", "floors", "ties"),
     [
-        ({}, {}, (0.01, 0.05), 1),
+        ({}, {}, (0.06, 0.05), 1),
+        # The smaller floor counts: a damaged model's own noise excuses nothing.
+        ({}, {}, (0.01, 0.05), 0),
         ({}, {}, (0.05, None), 1),
         ({}, {}, (0.01, 0.02), 0),
         ({}, {}, (None, None), 0),
-        ({"margins": [9.0, 0.06, 0.0]}, {}, (0.01, 0.05), 0),
-        ({}, {"margins": [0.0, 0.06, 0.0]}, (0.01, 0.05), 0),
+        ({"margins": [9.0, 0.06, 0.0]}, {}, (0.05, 0.05), 0),
+        ({}, {"margins": [0.0, 0.06, 0.0]}, (0.05, 0.05), 0),
         # Margins of later tokens say nothing: from the first on the texts are two.
-        ({"margins": []}, {}, (0.01, 0.05), 0),
-        ({"tokens": [7, 4, 3]}, {}, (0.01, 0.05), 0),
+        ({"margins": []}, {}, (0.05, 0.05), 0),
+        ({"tokens": [7, 4, 3]}, {}, (0.05, 0.05), 0),
     ],
 )
-def test_a_tie_is_where_both_margins_lie_within_the_larger_floor(now, before, floors, ties):
+def test_a_tie_is_where_both_margins_lie_within_the_smaller_floor(now, before, floors, ties):
     found = compare(*one(NOW | now, BEFORE | before, floors)).answers
     assert (found.compared, found.changed, found.ties) == (1, 1 - ties, ties)
     assert found.examples[0].tie == bool(ties)
