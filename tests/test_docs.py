@@ -192,7 +192,10 @@ def test_the_suites_page_lists_every_shipped_check_as_declared() -> None:
     assert sorted(rows) == sorted(declared)
     described = set(re.findall(r"^\| `(\w+)` \|[^|]+\|[^|]*\|[^|]+\|$", page, re.M))
     assert described >= {
-        check.name for name in SUITES for check in lvlm_audit.suite(name).checks if not check.bounded
+        check.name
+        for name in SUITES
+        for check in lvlm_audit.suite(name).checks
+        if not check.bounded
     }
 
 

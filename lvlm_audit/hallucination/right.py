@@ -27,9 +27,10 @@ def right(trace: Trace) -> bool | None:
     - an expected yes or no: the data set's own rule (`answer_label`);
     - a drawn scene's words: those of each role, and no others, in their order;
     - another expected word: it is said, and no word that the labels call hallucinated;
+    - lists of true and untrue words beside a reference: a true one is said, and no untrue one;
     - a reference answer: the same words (`metrics.answers.correct`).
 
-    An answer that is its reference is right by the last three, whatever their rules find.
+    An answer that is its reference is right by the last four, whatever their rules find.
 
     Returns:
         None: nothing says what is right; or the answer was given, so that it is no answer of the model.
@@ -49,6 +50,9 @@ def right(trace: Trace) -> bool | None:
         return _says_scene(truth, text)
     if truth.expected is not None:
         return _says(text, truth.expected) and not _says_untrue(truth, text, None)
+    if truth.grounded and reference is not None:
+        said = [word.truth for word in label_text(truth, text, trace.asked.reference).words]
+        return CORRECT in said and HALLUCINATED not in said
     return None if reference is None else False
 
 

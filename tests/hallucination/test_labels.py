@@ -22,6 +22,7 @@ from lvlm_audit.hallucination.labels import (
     TokenLabels,
     label_answers,
 )
+from lvlm_audit.hallucination.labels.registry import label_text
 from lvlm_audit.probes.labels import read_truth
 from lvlm_audit.traces.trace import Trace
 from tests.hallucination.answers import answer, said
@@ -356,3 +357,36 @@ def test_how_an_answer_is_cut_into_tokens_changes_no_word(text: str, random: Any
     whole = label(answer([text], labels))
     cut = label(answer(pieces, labels))
     assert [(w.text, w.truth) for w in whole.words] == [(w.text, w.truth) for w in cut.words]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "reference", "wrong"),
+    [
+        # What stands in the place of the expected word, where that can be told.
+        ("The bus is here.", "car", "The car is here.", ["bus"]),
+        ("Blue.", "red", None, ["Blue"]),
+        ("There are 3 cats.", "two", "There are two cats.", ["3"]),
+        # An article, an adjective before the real word, a refusal, another language, two candidates.
+        ("On a field.", "grass", "On grass.", []),
+        ("The red bus is here.", "car", "The car is here.", []),
+        ("I cannot see that.", "cat", "It is a cat.", []),
+        ("Das ist ein Hund.", "cat", "It is a cat.", []),
+        ("The bus or the tram is here.", "car", "The car is here.", []),
+        ("I", "car", None, []),
+    ],
+)
+def test_only_a_word_that_surely_stands_for_the_expected_one_is_wrong(
+    text, expected, reference, wrong
+):
+    assert _wrong(text, expected, reference) == wrong
+
+
+@pytest.mark.parametrize(("said", "expected"), [("2", "two"), ("two", "2"), ("Two", "two")])
+def test_a_number_is_right_in_words_and_in_digits(said, expected):
+    assert _wrong(f"There are {said} cats.", expected, f"There are {expected} cats.") == []
+
+
+def _wrong(text: str, expected: str, reference: str | None) -> list[str]:
+    truth = read_truth({"expected": expected}, "p0")
+    found = label_text(truth, text, reference).words
+    return [text[w.start : w.end] for w in found if w.truth == HALLUCINATED]

@@ -55,6 +55,15 @@ COUNT = {"kind": "count", "words": [{"text": "two", "role": "count", "start": 10
         ("A dog and a cat.", {"expected": "dog", "hallucinated": ["cat"]}, None, False),
         ("It is a dog.", {"expected": "A"}, None, False),
         ("A.", {"expected": "A"}, None, True),
+        # Lists beside a reference: a true word, and no untrue one.
+        (
+            "A dog on the grass.",
+            {"grounded": ["dog"], "hallucinated": ["cat"]},
+            "It is a dog.",
+            True,
+        ),
+        ("A cat.", {"grounded": ["dog"], "hallucinated": ["cat"]}, "It is a dog.", False),
+        ("A dog and a cat.", {"grounded": ["dog"], "hallucinated": ["cat"]}, "It is a dog.", False),
         # Labels that call a word of the reference wrong: it says nothing of what is right.
         ("A cat.", {"hallucinated": ["cat"]}, "A cat.", None),
         ("A dog.", {"spans": [{"text": "cat", "start": 2, "hallucinated": True}]}, "A cat.", None),

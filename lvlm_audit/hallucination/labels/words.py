@@ -9,8 +9,9 @@ from lvlm_audit.hallucination.labels.labelled import CORRECT, EXPECTED, HALLUCIN
 from lvlm_audit.hallucination.labels.word_lists import of_lists
 from lvlm_audit.hallucination.labels.wording import wording
 from lvlm_audit.hallucination.phrases import find
+from lvlm_audit.metrics.answers import normalised
 from lvlm_audit.probes.labels import Truth
-from lvlm_audit.traces.words import word_spans
+from lvlm_audit.traces.words import content_words, word_spans
 
 
 def _label(truth: Truth, text: str, reference: str | None) -> Labelled | None:
@@ -29,36 +30,60 @@ def _label(truth: Truth, text: str, reference: str | None) -> Labelled | None:
 def _expected(truth: Truth, text: str, reference: str | None) -> Iterator[FoundWord]:
     if truth.expected is None:
         return
-    hits = find(text, [truth.expected])
-    for hit in hits:
-        yield FoundWord(
-            hit.start,
-            hit.end,
-            CORRECT,
-            None,
-            says(hit.phrase),
-            EXPECTED,
-            truth.expected.casefold(),
-        )
+    hits = [(hit.start, hit.end) for hit in find(text, [truth.expected])]
+    # "2" is "two".
+    hits = hits or [s for s in word_spans(text) if _is(text[slice(*s)], truth.expected)]
+    for start, end in hits:
+        said = says(text[start:end])
+        yield FoundWord(start, end, CORRECT, None, said, EXPECTED, truth.expected.casefold())
     place = None if hits else _place_of(truth.expected, text, reference)
     if place is not None:
         said = text[slice(*place)]
         yield FoundWord(*place, HALLUCINATED, truth.expected, says(said), EXPECTED, said.casefold())
 
 
+def _is(word: str, expected: str) -> bool:
+    return normalised(word) == normalised(expected)
+
+
 def _place_of(expected: str, text: str, reference: str | None) -> tuple[int, int] | None:
-    """Where the answer says something else than the expected word."""
+    """Where the answer says something else than the expected word.
+
+    None where that cannot be told: the word in its place carries no content, or what follows it is not what
+    follows the expected word ("the red bus is" against "the car is": it is not the "red" that is wrong).
+    """
     said = list(word_spans(text))
     if len(said) == 1:
-        return said[0]
+        return said[0] if _carries_content(text, said[0]) else None
     for hit in find(reference or "", [expected])[:1]:
         assert reference is not None
-        before = [s for s in word_spans(reference) if s[0] < hit.start]
-        if len(said) > len(before) and wording(text, said[: len(before)]) == wording(
-            reference, before
+        words = list(word_spans(reference))
+        before = [s for s in words if s[0] < hit.start]
+        after = [s for s in words if s[0] >= hit.end]
+        at = len(before)
+        if (
+            len(said) > at
+            and wording(text, said[:at]) == wording(reference, before)
+            and _carries_content(text, said[at])
+            and _goes_on_alike(text, said[at + 1 :], reference, after)
         ):
-            return said[len(before)]
+            return said[at]
     return None
+
+
+def _carries_content(text: str, span: tuple[int, int]) -> bool:
+    word = text[slice(*span)]
+    return bool(content_words(word, prompt="")) or word.casefold() in ("yes", "no")
+
+
+def _goes_on_alike(
+    text: str, said: list[tuple[int, int]], reference: str, wanted: list[tuple[int, int]]
+) -> bool:
+    if not said:
+        return True
+    if not wanted:
+        return not _carries_content(text, said[0])
+    return wording(text, said[:1]) == wording(reference, wanted[:1])
 
 
 WORDS = LabelKind("words", _label)
