@@ -114,6 +114,10 @@ class Judged:
         """How far rounding alone moves the last margin."""
         return rounding_reading(self.evidence)
 
+    def finding(self, name: str) -> Finding:
+        """What one check found."""
+        return next(f for f in self.findings if f.check == name)
+
     def against(self, held: Held) -> Judged:
         """The same, held against an earlier audit and its anchor.
 
