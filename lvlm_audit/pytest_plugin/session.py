@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from lvlm_audit.auditing.run import Judged
+from lvlm_audit.auditing.judged import Judged
 from lvlm_audit.auditing.subject import open_subject
 from lvlm_audit.comparing.held import Held, stored, update
 from lvlm_audit.document import Audit, Expectation, Verdict
@@ -27,6 +27,7 @@ from lvlm_audit.pytest_plugin.hooks import call
 from lvlm_audit.pytest_plugin.progress import Reporter
 from lvlm_audit.pytest_plugin.reporting import DOCUMENT, report_failed
 from lvlm_audit.pytest_plugin.status import CHECK, EXIT_UNDECIDED, MEMBER, UNDECIDED
+from lvlm_audit.report.verdicts import looks
 from lvlm_audit.report.words import error_words
 from lvlm_audit.settings.audit import Settings, settings_of
 from lvlm_audit.settings.checking import resolved
@@ -307,10 +308,15 @@ class AuditSession:
         if not self.gate().update_baseline or self._held is None:
             return
         assert audit.gate is not None
-        if audit.verdict is Verdict.PASS and not audit.gate.left_out:
+        stopped = audit.gate.looks < audit.gate.looks_planned
+        if audit.verdict is Verdict.PASS and not audit.gate.left_out and not stopped:
             self.written += update(self._held, audit)
         else:
-            why = "checks were left out" if audit.gate.left_out else "the run is not green"
+            why = "the run is not green"
+            if audit.gate.left_out:
+                why = "checks were left out"
+            elif audit.verdict is Verdict.PASS:
+                why = f"it was decided {looks(audit)}, and later runs need all"
             self.kept = f"the baseline was not updated: {why}"
 
     def _uncaptured(self) -> contextlib.AbstractContextManager[None]:
