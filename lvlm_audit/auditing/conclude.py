@@ -33,13 +33,18 @@ from lvlm_audit.recordings.features import FEATURES
 from lvlm_audit.recordings.redecoded import REDECODED
 from lvlm_audit.recordings.text_answers import TEXT_ANSWERS
 from lvlm_audit.settings.reading import LensName
-from lvlm_audit.spec.judge import judge, observe
+from lvlm_audit.spec.judge import ALPHA, judge, observe
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.stages import find_stages
 
 
 def findings(
-    suite: Suite, evidence: Mapping[LensName, Evidence], lens: LensName, *, seed: int = 0
+    suite: Suite,
+    evidence: Mapping[LensName, Evidence],
+    lens: LensName,
+    *,
+    seed: int = 0,
+    alpha: float = ALPHA,
 ) -> list[Finding]:
     """Findings of the whole declared family.
 
@@ -49,7 +54,7 @@ def findings(
     if not suite.checks:
         raise CheckError(f"suite {suite.name!r} has no check: nothing can be audited.")
     observations = [observe(c, evidence[c.lens or lens], seed=seed) for c in suite.checks]
-    return judge(observations, family=sum(check.bounded for check in suite.checks))
+    return judge(observations, family=sum(c.bounded for c in suite.checks), alpha=alpha)
 
 
 def conclude(

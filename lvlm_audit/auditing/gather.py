@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+WHOLE = "probes_whole"
+"""Of the provenance: content key of the set that the probes are a part of; absent where they are the set."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
@@ -77,6 +80,7 @@ def gather(
     checkpoint: Checkpoint | InMemory,
     probes: Sequence[Probe],
     *,
+    among: Sequence[Probe] | None = None,
     keep: bool = True,
     model: HookedModel | None = None,
     engine: Engine | None = None,
@@ -89,6 +93,8 @@ def gather(
         needs: which recordings, each after those that it is made of.
         checkpoint: of the model, or the model itself.
         probes: what is asked.
+        among: the set that they are a part of: each is held against the other image that it has there; None:
+            they are the set.
         keep: without it nothing is taken out of the store, and nothing kept in it.
         model: the checkpoint opened already, which the caller closes; None: it is opened if something
             has to be recorded, and closed.
@@ -100,14 +106,17 @@ def gather(
         ProbeError: reference answers are to be replayed, but probes have none.
     """
     if settings.answers == "reference":
-        _require_answers(probes)
-    shown = under_control(probes, settings.control)
+        _require_answers(among or probes)
+    whole = under_control(among or probes, settings.control)
+    shown = whole if among is None else whole.of(probes)
     report = on_progress or (lambda _: None)
     keep = keep and not (isinstance(checkpoint, InMemory) and checkpoint.key is None)
     computing: Engine = engine or LocalEngine(settings, checkpoint, model=model, on_progress=report)
     read = probes.notes if isinstance(probes, Probes) else ()
     try:
-        gathered = _Session(settings, checkpoint, shown, report, computing, keep).gather(needs)
+        gathered = _Session(
+            settings, checkpoint, shown, report, computing, keep, None if among is None else whole
+        ).gather(needs)
     finally:
         computing.close()
     return dataclasses.replace(gathered, notes=distinct((*gathered.notes, *read)))
@@ -132,6 +141,8 @@ class _Session:
     on_progress: OnProgress
     engine: Engine
     keep: bool
+    whole: Shown | None
+    """What is shown of the set that the probes are a part of; None: they are the set."""
     _shared: dict[str, Any] = field(default_factory=dict)
 
     def gather(self, needs: Sequence[Need]) -> Gathered:
@@ -223,6 +234,8 @@ class _Session:
             "trace_schema": SCHEMA_VERSION,
             "model": _model_key(self.checkpoint),
             "probes": probes_fingerprint(self.shown.probes),
+            # Which other image a probe is held against depends on the set that it was drawn from.
+            **({} if self.whole is None else {WHOLE: probes_fingerprint(self.whole.probes)}),
             # The probes hold what is shown, but not what it is compared with.
             "control": s.control,
             "device": s.device,

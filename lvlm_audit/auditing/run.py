@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from lvlm_audit.auditing.conclude import conclude, findings, selected
-from lvlm_audit.auditing.gather import gather
+from lvlm_audit.auditing.conclude import findings
+from lvlm_audit.auditing.gather import Gathered, gather
+from lvlm_audit.auditing.judged import NO_GATE, Judged
 from lvlm_audit.auditing.plan import plan, with_paper_index
 from lvlm_audit.auditing.subject import (
     NOTHING_GIVEN,
@@ -19,44 +19,35 @@ from lvlm_audit.auditing.subject import (
     probe_source,
     without_eyes,
 )
-from lvlm_audit.comparing import Decision, compare, completed, decide
 from lvlm_audit.comparing.held import Held
-from lvlm_audit.document import (
-    AskedProbe,
-    Audit,
-    Comparison,
-    Expectation,
-    Finding,
-    GateReading,
-    Rounding,
-    Subject,
-)
-from lvlm_audit.document.audit import Answered
-from lvlm_audit.errors import CannotJudge, ProbeError, TraceError
+from lvlm_audit.document import Audit, Subject
+from lvlm_audit.engine.protocol import Engine
+from lvlm_audit.errors import ProbeError, TraceError
 from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.interventions.named import Skip
+from lvlm_audit.models.aliases import Checkpoint
+from lvlm_audit.models.in_memory import InMemory
 from lvlm_audit.notes import Note, distinct
 from lvlm_audit.probes.controlled import EXPECTATIONS
-from lvlm_audit.probes.probe import Probe
+from lvlm_audit.probes.probe import Probe, Probes
 from lvlm_audit.progress import OnProgress, Step
-from lvlm_audit.readings.asked import asked_probes
-from lvlm_audit.readings.rounding import rounding_reading
+from lvlm_audit.readings.given import answered, given_note
 from lvlm_audit.recordings.answers import ANSWERS
 from lvlm_audit.recordings.common_step import COMMON_STEP
 from lvlm_audit.recordings.evidence import Evidence, Recorded
 from lvlm_audit.recordings.feature_maps import FEATURE_MAPS, feature_maps
 from lvlm_audit.recordings.features import FEATURES
+from lvlm_audit.recordings.need import Need
 from lvlm_audit.recordings.registry import KINDS
 from lvlm_audit.settings.audit import Settings
 from lvlm_audit.settings.gate import Gate
 from lvlm_audit.settings.reading import DivergenceName, Mode, ScalingName, mode_name
 from lvlm_audit.settings.spelling import spelled
 from lvlm_audit.spec.check import Check
+from lvlm_audit.spec.judge import ALPHA
 from lvlm_audit.spec.suite import Suite
 from lvlm_audit.traces.effects import EffectTrace
 from lvlm_audit.traces.trace import Trace
-
-NO_GATE = Gate()
 
 
 def demo_note() -> str:
@@ -73,157 +64,104 @@ BLIND_NOTE = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """A judged family of checks, with the evidence behind it; a document can be made of any part.
+class Asking:
+    """A suite that is to be put to a model: everything is found and planned, and nothing recorded."""
 
-    Attributes:
-        findings: of all declared checks.
-        evidence: through the run's lens.
-        subject: whom was asked.
-        others: what was recorded through other lenses.
-        probes: as asked.
-        provenance: how it was made.
-        notes: what of the input was left out, or used otherwise.
-        fed: what the model is fed beside the probes, by value.
-        seed: of the resampling.
-        gate: what fails.
-        held: what it is held against; None: nothing.
-        compared: with the baseline, and with its anchor where there is one.
-    """
+    suite: Suite
+    settings: Settings
+    given: Given
+    checkpoint: Checkpoint | InMemory
+    is_demo: bool
+    blind: bool
+    probes: Probes
+    needs: Sequence[Need]
+    told: Sequence[Note] = ()
 
-    findings: Sequence[Finding]
-    evidence: Evidence
-    subject: Subject
-    others: Sequence[Evidence] = ()
-    probes: Sequence[Probe] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    notes: Sequence[Note] = ()
-    fed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    seed: int = 0
-    gate: Gate = NO_GATE
-    held: Held | None = None
-    compared: Sequence[Comparison] = ()
-
-    @property
-    def asked(self) -> Sequence[AskedProbe]:
-        """Every probe in short."""
-        return asked_probes(self.evidence)
-
-    @property
-    def rounding(self) -> Rounding | None:
-        """How far rounding alone moves the last margin."""
-        return rounding_reading(self.evidence)
-
-    def against(self, held: Held) -> Judged:
-        """The same, held against an earlier audit and its anchor.
-
-        Raises:
-            CannotJudge: the audits cannot be compared.
-        """
-        compared = [compare(self, held.baseline, seed=self.seed)]
-        if held.anchor is not None:
-            anchor = compare(self, held.anchor, seed=self.seed)
-            compared.append(dataclasses.replace(anchor, anchor=True))
-        judged = dataclasses.replace(self, held=held, compared=compared)
-        if impossible := judged.decision().impossible:
-            raise CannotJudge(impossible)
-        return judged
-
-    def decision(
+    def gather(
         self,
-        only: Collection[str] | None = None,
-        expected: Mapping[str, tuple[Expectation, str]] = MappingProxyType({}),
-    ) -> Decision:
-        """What is red, and what is undecided; arguments as of `document`."""
-        names = self._names(only)
-        return decide(
-            selected(self.findings, names, expected),
-            self.compared,
-            self.gate,
-            left_out=[f for f in self.findings if f.check not in names],
+        part: Sequence[Probe] | None = None,
+        *,
+        engine: Engine | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Gathered:
+        """Record or reuse what the suite needs; of a part, held against the other images of the whole set."""
+        return gather(
+            self.settings,
+            self.needs,
+            self.checkpoint,
+            self.probes if part is None else Probes(part, self.probes.notes),
+            among=None if part is None else self.probes,
+            keep=self.given.keep,
+            engine=engine,
+            on_progress=on_progress,
         )
 
-    def _names(self, only: Collection[str] | None) -> Collection[str]:
-        return [f.check for f in self.findings] if only is None else only
-
-    def document(
+    def judge(
         self,
-        only: Collection[str] | None = None,
-        expected: Mapping[str, tuple[Expectation, str]] = MappingProxyType({}),
-    ) -> Audit:
-        """The audit document.
-
-        Args:
-            only: names of the checks that count; verdicts are the family's all the same.
-            expected: of checks that were expected to fail, what became of it, and why it was expected.
-
-        Raises:
-            TraceError: no eligible token in any answer.
-        """
-        decision = self.decision(only, expected)
-        names = self._names(only)
-        audit = conclude(
-            selected(self.findings, names, expected),
-            self.evidence,
-            subject=self.subject,
-            others=self.others,
-            probes=self.probes,
-            provenance=self.provenance,
-            notes=self.notes,
-            fed=self.fed,
-            seed=self.seed,
-            decision=decision,
+        gathered: Gathered,
+        *,
+        gate: Gate = NO_GATE,
+        held: Held | None = None,
+        alpha: float = ALPHA,
+    ) -> Judged:
+        """Judge what was gathered; it is not compared yet with what it is held against."""
+        settings = self.settings
+        baseline = None if held is None else held.baseline
+        read = {
+            lens: dataclasses.replace(one, baseline=baseline)
+            for lens, one in gathered.evidence.items()
+        }
+        evidence = read[settings.lens]
+        notes = (demo_note() if self.is_demo else "", given_note(evidence.traces))
+        subject = Subject(
+            model=settings.model or "demo",
+            is_demo=self.is_demo,
+            resolved=gathered.resolved,
+            lens=settings.lens,
+            divergence=settings.divergence,
+            scaling=settings.scaling,
+            mode=mode_name(settings.mode),
+            note=" ".join(filter(None, notes)),
+            answers=answered(evidence.traces),
+            control=settings.control or "",
+            control_note=(BLIND_NOTE if self.blind else "")
+            + (EXPECTATIONS[settings.control] if settings.control else ""),
+            **gathered.subject,
         )
-        audit = dataclasses.replace(
-            audit,
-            gate=GateReading(
-                fail_on=self.gate.failing,
-                inconclusive=self.gate.undecided,
-                red=decision.red,
-                undecided=decision.undecided,
-                left_out=decision.left_out,
-            ),
-        )
-        return audit if self.held is None else self._compared(audit, self.held)
-
-    def _compared(self, audit: Audit, held: Held) -> Audit:
-        documents = [held.baseline, *([] if held.anchor is None else [held.anchor])]
-        whole = [
-            completed(one, audit, document, seed=self.seed)
-            for one, document in zip(self.compared, documents, strict=True)
-        ]
-        return dataclasses.replace(
-            audit, comparison=whole[0], anchor=whole[1] if len(whole) > 1 else None
+        return Judged(
+            findings=findings(self.suite, read, settings.lens, seed=settings.seed, alpha=alpha),
+            evidence=evidence,
+            subject=subject,
+            others=[e for lens, e in read.items() if lens != settings.lens],
+            probes=gathered.probes,
+            provenance={
+                "suite": self.suite.name,
+                "family": sum(check.bounded for check in self.suite.checks),
+                "probe_source": probe_source(settings, self.given),
+                "probe_count": len(gathered.probes),
+                **gathered.provenance,
+            },
+            notes=distinct((*self.told, *gathered.notes)),
+            seed=settings.seed,
+            gate=gate,
+            fed=gathered.fed,
+            alpha=alpha,
         )
 
 
-def audit_model(
+def asking(
     suite: Suite,
     settings: Settings,
     *,
     given: Given = NOTHING_GIVEN,
-    gate: Gate = NO_GATE,
-    held: Held | None = None,
     foretold: Callable[[Sequence[Check], Sequence[Probe]], Sequence[Note]] = lambda *_: (),
     lean: bool = False,
     on_progress: OnProgress | None = None,
-) -> Judged:
-    """Audit a model: find it, record what the suite needs (or reuse it), and judge.
-
-    Args:
-        suite: the declared family of checks.
-        settings: model, probes and how to record.
-        given: a model or probes that are in memory already.
-        gate: what fails.
-        held: what the model is held against.
-        foretold: what these checks can decide with these probes; called before anything is recorded.
-        lean: only what the checks and a comparison need is recorded: no hidden states, nothing for stages
-            or report.
-        on_progress: called while recording.
+) -> Asking:
+    """Find model and probes, and plan what is recorded; `foretold` says what these probes can decide.
 
     Raises:
-        CannotJudge: these probes, or these two audits, can decide nothing.
-        LvlmAuditError: whatever stands in the way; the message says what to do.
+        LvlmAuditError: whatever stands in the way, these probes included; the message says what to do.
     """
     checkpoint, is_demo = open_subject(settings, given)
     blind = without_eyes(settings, checkpoint)
@@ -248,66 +186,32 @@ def audit_model(
         redecode=settings.redecode,
     )
     needs = with_paper_index(needs, suite.checks, settings.mode)
-    gathered = gather(settings, needs, checkpoint, probes, keep=given.keep, on_progress=on_progress)
-    baseline = None if held is None else held.baseline
-    read = {
-        lens: dataclasses.replace(one, baseline=baseline) for lens, one in gathered.evidence.items()
-    }
-    evidence = read[settings.lens]
-    subject = Subject(
-        model=settings.model or "demo",
-        is_demo=is_demo,
-        resolved=gathered.resolved,
-        lens=settings.lens,
-        divergence=settings.divergence,
-        scaling=settings.scaling,
-        mode=mode_name(settings.mode),
-        note=" ".join(filter(None, (demo_note() if is_demo else "", given_note(evidence.traces)))),
-        answers=_answers(evidence.traces),
-        control=settings.control or "",
-        control_note=(BLIND_NOTE if blind else "")
-        + (EXPECTATIONS[settings.control] if settings.control else ""),
-        **gathered.subject,
-    )
-    judged = Judged(
-        findings=findings(suite, read, settings.lens, seed=settings.seed),
-        evidence=evidence,
-        subject=subject,
-        others=[e for lens, e in read.items() if lens != settings.lens],
-        probes=gathered.probes,
-        provenance={
-            "suite": suite.name,
-            "family": sum(check.bounded for check in suite.checks),
-            "probe_source": probe_source(settings, given),
-            "probe_count": len(gathered.probes),
-            **gathered.provenance,
-        },
-        notes=distinct((*told, *gathered.notes)),
-        seed=settings.seed,
-        gate=gate,
-        fed=gathered.fed,
-    )
-    return judged if held is None else judged.against(held)
+    return Asking(suite, settings, given, checkpoint, is_demo, blind, probes, needs, told)
 
 
-def given_note(traces: Sequence[Trace]) -> str:
-    """What has to be known when answers were given, not generated; else nothing."""
-    given = [t for t in traces if t.given]
-    if not given:
-        return ""
-    chosen = sum(int((t.rank[:, -1] == 0).sum()) for t in given)
-    tokens = sum(t.tokens for t in given)
-    which = "The" if len(given) == len(traces) else f"{len(given)} of {len(traces)}"
-    return (
-        f'{which} answers were given and replayed, not generated by the model: read "emitted" as "given". '
-        f"A given token need not lead at the last state ({chosen} of {tokens} do: the model's own greedy "
-        f"choice after the same text), so no rise is certain, and a token that never forms is one that "
-        f"the model would not have said."
-    )
+def audit_model(
+    suite: Suite,
+    settings: Settings,
+    *,
+    given: Given = NOTHING_GIVEN,
+    lean: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Judged:
+    """Audit a model, held against nothing: find it, record what the suite needs (or reuse it), and judge.
 
+    Args:
+        suite: the declared family of checks.
+        settings: model, probes and how to record.
+        given: a model or probes that are in memory already.
+        lean: only what the checks and a comparison need is recorded: no hidden states, nothing for stages
+            or report.
+        on_progress: called while recording.
 
-def _answers(traces: Sequence[Trace]) -> Answered:
-    return "given" if any(t.given for t in traces) else "generated"
+    Raises:
+        LvlmAuditError: whatever stands in the way; the message says what to do.
+    """
+    asked = asking(suite, settings, given=given, lean=lean, on_progress=on_progress)
+    return asked.judge(asked.gather(on_progress=on_progress))
 
 
 def run(
@@ -385,7 +289,7 @@ def run(
         mode=mode_name(Mode(lens, divergence, scaling)),
         anatomy={},
         note=given_note(traces),
-        answers=_answers(traces),
+        answers=answered(traces),
     )
     found = findings(suite, {lens: evidence}, lens, seed=seed)
     judged = Judged(found, evidence, subject, seed=seed)

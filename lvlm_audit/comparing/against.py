@@ -9,7 +9,7 @@ from pathlib import Path
 from lvlm_audit.comparing import contract
 from lvlm_audit.comparing.answers import changed_answers, with_ties
 from lvlm_audit.comparing.curves import moved_curves
-from lvlm_audit.comparing.family import changes, smallest_needed
+from lvlm_audit.comparing.family import ALPHA, changes, smallest_needed
 from lvlm_audit.comparing.fed import fed_differences
 from lvlm_audit.comparing.moved import differences
 from lvlm_audit.comparing.sides import Compared, Seen, paired
@@ -20,18 +20,19 @@ from lvlm_audit.settings.spelling import spelled
 _MACHINE = ("platform", "machine", "device", "cpu", "blas", "threads")
 
 
-def compare(now: Compared, before: Compared, *, seed: int = 0) -> Comparison:
+def compare(now: Compared, before: Compared, *, seed: int = 0, alpha: float = ALPHA) -> Comparison:
     """This audit minus the baseline, paired by probe and by image.
 
     Args:
         now: this audit; before the whole document exists, findings and probes in short are enough.
         before: the baseline.
         seed: of the resampling.
+        alpha: one-sided error rate of the family.
     """
-    return _compare(Seen.of(now), Seen.of(before), seed)
+    return _compare(Seen.of(now), Seen.of(before), seed, alpha)
 
 
-def _compare(now: Seen, before: Seen, seed: int) -> Comparison:
+def _compare(now: Seen, before: Seen, seed: int, alpha: float) -> Comparison:
     fed = fed_differences(now.fed, before.fed)
     pairs = with_ties(paired(now.asked, before.asked), now, before, fed)
     conditions = contract.conditions(now, before)
@@ -41,12 +42,12 @@ def _compare(now: Seen, before: Seen, seed: int) -> Comparison:
     return Comparison(
         baseline_model=before.subject.model,
         baseline_created=str(before.provenance.get("created", "unknown")),
-        changes=changes(now, before, pairs, seed=seed),
+        changes=changes(now, before, pairs, seed=seed, alpha=alpha),
         fed=fed,
         conditions=conditions,
         answers=changed_answers(pairs, now, before),
         differences=differences(now, before, pairs, seed=seed),
-        mismatch=contract.mismatch(now, before, smallest_needed(now)),
+        mismatch=contract.mismatch(now, before, smallest_needed(now, alpha)),
         gone=contract.gone(now.findings, before.findings),
         new=contract.new(now.findings, before.findings),
         curves=curves,
@@ -60,7 +61,12 @@ def with_comparison(audit: Audit, baseline: Audit, *, seed: int = 0) -> Audit:
 
 
 def completed(
-    comparison: Comparison, audit: Audit, baseline: Audit, *, seed: int = 0
+    comparison: Comparison,
+    audit: Audit,
+    baseline: Audit,
+    *,
+    seed: int = 0,
+    alpha: float = ALPHA,
 ) -> Comparison:
     """The same comparison, with what only whole documents hold: shifts of nodes, and curves over the depth.
 
@@ -71,8 +77,9 @@ def completed(
         audit: the document.
         baseline: what it was compared with.
         seed: of the resampling.
+        alpha: one-sided error rate of the family.
     """
-    whole = compare(audit, baseline, seed=seed)
+    whole = compare(audit, baseline, seed=seed, alpha=alpha)
     return dataclasses.replace(comparison, differences=whole.differences, curves=whole.curves)
 
 

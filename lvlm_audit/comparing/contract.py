@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lvlm_audit.comparing.declared import has_tolerance, measures, size_of
-from lvlm_audit.comparing.sides import Seen, images, shared_images
+from lvlm_audit.comparing.sides import Seen, images, paired, shared_images
 from lvlm_audit.document import Finding, Named, Severity, Verdict
 
 _NOT_CONDITIONS = frozenset(
@@ -18,6 +18,7 @@ _NOT_CONDITIONS = frozenset(
         "reused",
         "model",
         "probes",
+        "probes_whole",
         "suite",
         "family",
         "probe_source",
@@ -30,6 +31,7 @@ _NOT_CONDITIONS = frozenset(
     }
 )
 """Of the provenance: what tells one run from another, or is bound by the contract."""
+_MOST_NAMED = 5
 _SUBJECT = ("architecture", "blocks", "width", "vocabulary", "dtype", "device")
 
 
@@ -60,7 +62,9 @@ def _probes(now: Seen, before: Seen, needed: int) -> Iterator[str]:
     asked = [[(p.id, p.cluster) for p in side.asked] for side in (now, before)]
     if not (known and keys[0] == keys[1]):
         one, other = (set(of_side) for of_side in asked)
-        if here != there:
+        if any(map(_is_partial, (now, before))):
+            yield from _drawn(now, before)
+        elif here != there:
             yield (
                 f"probes: {_count(shared, 'image')} in both, {len(here - there)} here alone and "
                 f"{len(there - here)} in the baseline alone"
@@ -72,17 +76,63 @@ def _probes(now: Seen, before: Seen, needed: int) -> Iterator[str]:
             )
         elif one and other and asked[0] != asked[1]:
             yield "probes: the same ones, in another order, so that other images are shown in exchange"
+        elif otherwise := _otherwise(now, before):
+            yield otherwise
         elif known:
             yield (
                 f"probes: the same ids and images, but other prompts, reference answers or labels "
                 f"(content {str(keys[0])[:12]} here, {str(keys[1])[:12]} in the baseline)"
             )
-    if shared < needed:
+    # A first look may be too small to show anything; it is not the last.
+    if shared < needed and not (_is_partial(now) and shared == len(here)):
         yield (
             f"shared images: {shared}, and {needed} are needed to show even a loss of everything"
             if shared
             else f"shared images: none, and {needed} are needed"
         )
+
+
+def _drawn(now: Seen, before: Seen) -> Iterator[str]:
+    """What is asked otherwise where not all of a set was asked: what was not asked yet is nothing else."""
+    one, other = (_whole(side) for side in (now, before))
+    if one == other:
+        return
+    alone = {(p.id, p.cluster) for p in now.asked} - {(p.id, p.cluster) for p in before.asked}
+    if otherwise := _otherwise(now, before):
+        yield otherwise
+    elif alone:
+        yield f"probes: {_count(len(alone), 'probe')} here that the baseline does not have"
+    elif isinstance(one, str) and isinstance(other, str):
+        yield (
+            f"probes: the sets that they are drawn from differ (content {one[:12]} here, {other[:12]} in the "
+            f"baseline)"
+        )
+
+
+def _whole(side: Seen) -> Any:
+    """Content key of the set that an audit's probes are of."""
+    return side.provenance.get("probes_whole", side.provenance.get("probes"))
+
+
+def _is_partial(side: Seen) -> bool:
+    """Whether only some probes of a set were asked: the looks stopped early, or go on."""
+    return bool(_whole(side) != side.provenance.get("probes"))
+
+
+def _otherwise(now: Seen, before: Seen) -> str:
+    """Which probes about the same image ask something else, as far as both documents say; empty: none."""
+    found = [
+        pair.now.id
+        for pair in paired(now.asked, before.asked)
+        if pair.now.content and pair.before.content and pair.now.content != pair.before.content
+    ]
+    if not found:
+        return ""
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return (
+        f"probes: {len(found)} of the same id and image, but with another prompt, reference answer or labels: "
+        f"{', '.join(map(repr, found[:_MOST_NAMED]))}{more}"
+    )
 
 
 def _asked(now: Seen, before: Seen) -> Iterator[tuple[str, str, str]]:

@@ -122,7 +122,7 @@ def decides(
     several = [] if changes is None else [changes] if isinstance(changes, Change) else list(changes)
     if is_red(finding, several, gate):
         return True
-    return is_undecided(finding, several, gate) and _must_be_decided(gate)
+    return is_undecided(finding, several, gate) and must_be_decided(gate)
 
 
 def is_red(finding: Finding, changes: Sequence[Change], gate: Gate) -> bool:
@@ -155,7 +155,7 @@ def is_undecided(finding: Finding, changes: Sequence[Change], gate: Gate) -> boo
     return (open_bound or open_loss) and not allowed
 
 
-def _must_be_decided(gate: Gate) -> bool:
+def must_be_decided(gate: Gate) -> bool:
     """`more` has asked for what there is by now: what is still open is judged as by default."""
     return gate.undecided == "fail" or (gate.undecided == "more" and gate.baseline is None)
 
@@ -234,7 +234,7 @@ def _held(
         return Verdict.PASS, f"No deciding check was run: {told}{besides}."
     if not any(_is_judged(f, against, gate) for f in judged):
         return Verdict.FAIL, f"Nothing could be judged: {told}{besides}."
-    if undecided and _must_be_decided(gate):
+    if undecided and must_be_decided(gate):
         return Verdict.FAIL, (
             f"None of {family} failed, but {len(undecided)} stayed undecided: {', '.join(undecided)}. More "
             f"images would decide. {told[:1].upper()}{told[1:]}{besides}."

@@ -21,7 +21,9 @@ ALPHA = 0.025
 _MOST_NAMED = 5
 
 
-def changes(now: Seen, before: Seen, pairs: Sequence[Pair], *, seed: int) -> list[Change]:
+def changes(
+    now: Seen, before: Seen, pairs: Sequence[Pair], *, seed: int, alpha: float = ALPHA
+) -> list[Change]:
     """One change for each check that declares a tolerance, in the suite's order.
 
     A loss is shown where it is beyond doubt (Hochberg's step-up over the deciding checks that can be compared)
@@ -33,6 +35,7 @@ def changes(now: Seen, before: Seen, pairs: Sequence[Pair], *, seed: int) -> lis
         before: the baseline.
         pairs: probes that both asked, ties marked.
         seed: of the resampling.
+        alpha: one-sided error rate of the family.
     """
     family = [finding for finding in now.findings if has_tolerance(finding)]
     deciding = [f for f in family if f.severity is Severity.ERROR]
@@ -40,24 +43,24 @@ def changes(now: Seen, before: Seen, pairs: Sequence[Pair], *, seed: int) -> lis
     then = {finding.check: finding for finding in before.findings}
     found: dict[str, Loss | str] = {}
     for finding in family:
-        level = ALPHA / len(deciding) if finding in deciding else ALPHA
+        level = alpha / len(deciding) if finding in deciding else alpha
         found[finding.check] = _loss(
             finding, then.get(finding.check), now, before, pairs, shared, level, seed
         )
     compared = [loss for f in deciding if isinstance(loss := found[f.check], Loss)]
-    levels = {id(loss): ps for loss, ps in zip(compared, _levels(compared), strict=True)}
+    levels = {id(loss): ps for loss, ps in zip(compared, _levels(compared, alpha), strict=True)}
     return [
         _not_compared(finding, then.get(finding.check), loss)
         if isinstance(loss := found[finding.check], str)
-        else _change(finding, loss, levels.get(id(loss)) or _alone(loss))
+        else _change(finding, loss, levels.get(id(loss)) or _alone(loss, alpha))
         for finding in family
     ]
 
 
-def smallest_needed(now: Seen) -> int:
-    """Images that at least one deciding check needs to show a loss of everything."""
+def smallest_needed(now: Seen, alpha: float = ALPHA) -> int:
+    """Images that at least one deciding check needs to show a loss of everything, at the family's rate."""
     deciding = [f for f in now.findings if has_tolerance(f) and f.severity is Severity.ERROR]
-    needed = [images_to_show(tolerance_of(f), ALPHA / len(deciding)) for f in deciding]
+    needed = [images_to_show(tolerance_of(f), alpha / len(deciding)) for f in deciding]
     return min((n for n in needed if n is not None), default=MIN_IMAGES)
 
 
@@ -86,16 +89,16 @@ class _Tested:
         return min(self.shown_at, self.excluded_at)
 
 
-def _levels(losses: Sequence[Loss]) -> list[_Tested]:
+def _levels(losses: Sequence[Loss], alpha: float) -> list[_Tested]:
     shown = [loss.p_shown for loss in losses]
     excluded = [loss.change.p_excluded(loss.tolerance) for loss in losses]
     size = max(len(losses), 1)
-    both = hochberg_levels(shown, ALPHA, size), holm_levels(excluded, ALPHA, size)
+    both = hochberg_levels(shown, alpha, size), holm_levels(excluded, alpha, size)
     return [_Tested(*each) for each in zip(shown, both[0], excluded, both[1], strict=True)]
 
 
-def _alone(loss: Loss) -> _Tested:
-    (tested,) = _levels([loss])
+def _alone(loss: Loss, alpha: float) -> _Tested:
+    (tested,) = _levels([loss], alpha)
     return tested
 
 

@@ -17,6 +17,9 @@ class AskedProbe:
     """The unit that statistics resample: normally the image, by its content."""
     kind: str = ""
     """Kind of question (`labels["kind"]`); empty: not said."""
+    content: str = ""
+    """Tells questions of one id apart: a digest of prompt, reference answer and labels; the image is what
+    `cluster` names. Empty: not known."""
     answer: str
     tokens: list[int]
     """Ids of the generated tokens, the end of the sequence included when it was generated."""

@@ -22,3 +22,7 @@ class GateReading:
     """Deciding checks of the suite that were not run (`-k`, `-m`, `--deselect`)."""
     looks: int = 1
     """How often the images were added to and judged again; each look has its share of the error rate."""
+    looks_planned: int = 1
+    """How many looks there would have been, had checks stayed undecided."""
+    images_planned: int = 0
+    """Images that all looks together would have asked; 0: there was one look, at all of them."""

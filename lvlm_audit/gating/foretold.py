@@ -22,8 +22,16 @@ from lvlm_audit.statistics import (
 )
 
 
-def foretell(checks: Sequence[Check], probes: Sequence[Probe], gate: Gate) -> tuple[Note, ...]:
+def foretell(
+    checks: Sequence[Check], probes: Sequence[Probe], gate: Gate, *, alpha: float = ALPHA
+) -> tuple[Note, ...]:
     """What a suite can decide with these probes only under conditions.
+
+    Args:
+        checks: the declared family.
+        probes: all that may be asked.
+        gate: what fails.
+        alpha: one-sided error rate of each of the two families.
 
     Raises:
         CannotJudge: it could decide nothing; the message says what would help.
@@ -32,7 +40,7 @@ def foretell(checks: Sequence[Check], probes: Sequence[Probe], gate: Gate) -> tu
     deciding = [check for check in checks if check.severity is Severity.ERROR]
     notes: list[Note] = []
     if gate.failing in ("absolute", "both"):
-        notes += _of_bounds([c for c in checks if c.bounded], images)
+        notes += _of_bounds([c for c in checks if c.bounded], images, alpha)
     if gate.baseline is None or gate.failing == "absolute":
         return tuple(notes)
     family = [check for check in deciding if tolerance_of(check) is not None]
@@ -44,19 +52,19 @@ def foretell(checks: Sequence[Check], probes: Sequence[Probe], gate: Gate) -> tu
             f"(checks/check_regression.py shows how), or judge by the bounds alone: "
             f"{spelled('fail_on', 'absolute')}.",
         )
-    can = [check for check in family if not _lacks(check, probes)]
+    can = [check for check in family if not lacks(check, probes)]
     for check in family:
-        if lacks := _lacks(check, probes):
+        if missing := lacks(check, probes):
             rest = ", ".join(one.name for one in can) or "nothing"
             notes.append(
-                _note(f"{check.name} cannot be compared: {lacks}. What can still decide: {rest}.")
+                _note(f"{check.name} cannot be compared: {missing}. What can still decide: {rest}.")
             )
     if not can:
         raise CannotJudge(
             "no loss could be shown with these probes: give them an 'answer' or 'labels' that say what is "
             "right (docs/probes.md).",
         )
-    level = ALPHA / len(can)
+    level = alpha / len(can)
     needed = {check.name: images_to_show(_tolerance(check), level) for check in can}
     enough = [name for name, least in needed.items() if least is not None and images >= least]
     if not enough:
@@ -93,7 +101,7 @@ def _tolerance(check: Check) -> Tolerance:
     return Tolerance.drop(size) if check.max_drop is not None else Tolerance.rise(size)
 
 
-def _lacks(check: Check, probes: Sequence[Probe]) -> str:
+def lacks(check: Check, probes: Sequence[Probe]) -> str:
     """What a check cannot do without and no probe has; empty: nothing."""
     answered = any((probe.answer or "").strip() for probe in probes)
     if check.metric.needs == "reference pairs" and not answered:
@@ -105,8 +113,8 @@ def _lacks(check: Check, probes: Sequence[Probe]) -> str:
     return ""
 
 
-def _of_bounds(family: Sequence[Check], images: int) -> Iterator[Note]:
-    level = ALPHA / max(len(family), 1)
+def _of_bounds(family: Sequence[Check], images: int, alpha: float) -> Iterator[Note]:
+    level = alpha / max(len(family), 1)
     for check in family:
         bound = check.holds_for.value
         if check.severity is not Severity.ERROR or check.holds_for.of != "images" or bound is None:

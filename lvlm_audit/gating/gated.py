@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from lvlm_audit.auditing.run import Judged, audit_model
-from lvlm_audit.auditing.subject import NOTHING_GIVEN, Given, choose_probes, open_subject
+from lvlm_audit.auditing.judged import Judged
+from lvlm_audit.auditing.run import asking, audit_model
+from lvlm_audit.auditing.subject import NOTHING_GIVEN, Given
 from lvlm_audit.comparing.held import Held, stored
 from lvlm_audit.gating.foretold import foretell
+from lvlm_audit.gating.looks import LOOKS, judged_in_looks
 from lvlm_audit.progress import OnProgress, renamed
 from lvlm_audit.settings.audit import Settings
 from lvlm_audit.settings.gate import Gate
+from lvlm_audit.spec.judge import ALPHA
 from lvlm_audit.spec.suite import Suite
 
 
@@ -43,25 +46,26 @@ def audit_gated(
         LvlmAuditError: whatever stands in the way; the message says what to do.
     """
     held = held or stored(gate, here or Path())
-    if held is None and gate.baseline is not None:
-        _, is_demo = open_subject(settings, given)
-        probes = choose_probes(settings, is_demo, given)
-        parent = audit_model(
-            suite,
-            _parent(settings, gate),
-            given=Given(probes=probes, keep=given.keep),
-            on_progress=renamed(on_progress, lambda what: f"baseline: {what}"),
-        )
-        held = Held(baseline=parent.document())
-    return audit_model(
+    looks = LOOKS if gate.undecided == "more" else 1
+    asked = asking(
         suite,
         settings,
         given=given,
-        gate=gate,
-        held=held,
-        foretold=lambda checks, probes: foretell(checks, probes, gate),
+        foretold=lambda checks, probes: foretell(checks, probes, gate, alpha=ALPHA / looks),
         on_progress=on_progress,
     )
+    if held is None and gate.baseline is not None:
+        parent = audit_model(
+            suite,
+            _parent(settings, gate),
+            given=Given(probes=asked.probes, keep=given.keep),
+            on_progress=renamed(on_progress, lambda what: f"baseline: {what}"),
+        )
+        held = Held(baseline=parent.document())
+    if gate.undecided == "more":
+        return judged_in_looks(asked, gate, held, on_progress=on_progress)
+    judged = asked.judge(asked.gather(on_progress=on_progress), gate=gate, held=held)
+    return judged if held is None else judged.against(held)
 
 
 def _parent(settings: Settings, gate: Gate) -> Settings:

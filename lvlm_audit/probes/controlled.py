@@ -59,6 +59,12 @@ class Shown:
     probes: Sequence[Probe]
     others: Sequence[Images | None]
 
+    def of(self, probes: Sequence[Probe]) -> Shown:
+        """Some of them, with the same other images."""
+        ids = {probe.id for probe in probes}
+        kept = [pair for pair in zip(self.probes, self.others, strict=True) if pair[0].id in ids]
+        return Shown([probe for probe, _ in kept], [other for _, other in kept])
+
 
 def under_control(probes: Sequence[Probe], control: Control | None) -> Shown:
     """The probes as a control shows them.

@@ -84,7 +84,7 @@ def pytest_terminal_summary(
     from lvlm_audit.report.words import visible
 
     session = config.stash.get(SESSION, None)
-    if session is None or (session.audit is None and session.problem is None):
+    if session is None or not (session.audits or session.problem):
         terminalreporter.write_line(
             f"lvlm_audit: no check was run, so nothing was audited; not written: "
             f"{', '.join(map(visible, asked))}",

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from lvlm_audit.comparing.decision import must_be_decided
 from lvlm_audit.document import Finding, Verdict
 from lvlm_audit.errors import LvlmAuditError
 from lvlm_audit.pytest_plugin.session import SESSION
-from lvlm_audit.pytest_plugin.status import PROPERTY, UNDECIDED
+from lvlm_audit.pytest_plugin.status import CHECK, MEMBER, PROPERTY, UNDECIDED
 from lvlm_audit.pytest_plugin.xdist import asked_for
 from lvlm_audit.report.words import error_words, visible
 from lvlm_audit.spec.check import Check
@@ -63,34 +64,43 @@ class CheckFileCollector(pytest.File):
         for mark in loaded.marks:
             self.add_marker(_decorator(mark))
         lines = _lines(self.path)
-        for check in loaded.checks:
-            item = CheckItem.from_parent(
-                self, name=check.name, check=check, line=lines.get(check.name, 0)
-            )
-            for mark in loaded.marked.get(check.name, ()):
-                item.add_marker(_decorator(mark))
-            yield item
+        for member in self.config.stash[SESSION].names():
+            for check in loaded.checks:
+                item = CheckItem.from_parent(
+                    self,
+                    name=f"{check.name}[{member}]" if member else check.name,
+                    check=check,
+                    line=lines.get(check.name, 0),
+                    member=member,
+                )
+                for mark in loaded.marked.get(check.name, ()):
+                    item.add_marker(_decorator(mark))
+                yield item
 
 
 class CheckItem(pytest.Item):
-    """One check; the audit behind it is made once for the session."""
+    """One check of one checkpoint; the audit behind it is made once for the session."""
 
-    def __init__(self, *, check: Check, line: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *, check: Check, line: int = 0, member: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.check = check
         self.line = line
+        self.member = member
 
     def runtest(self) -> None:
         """Look the finding up; fail if it decides against the model."""
         session = self.config.stash[SESSION]
-        finding, decision = session.finding(self.check.name), session.decision()
+        judged = session.judged(self.member)
+        finding, decision = judged.finding(self.check.name), judged.decision()
         stands = decision.stands.get(finding.check, finding.verdict)
         # Plain strings: under xdist properties travel as JSON.
         self.user_properties.append((PROPERTY, f"{finding.severity}:{stands}"))
-        self.user_properties.append(("lvlm_audit_check", finding.check))
+        self.user_properties.append((CHECK, finding.check))
+        if self.member:
+            self.user_properties.append((MEMBER, self.member))
         if finding.check in decision.red:
             raise CheckFailedError(finding, stands, decision.sentences.get(finding.check, ""))
-        if finding.check in decision.undecided and session.gate().undecided == "fail":
+        if finding.check in decision.undecided and must_be_decided(session.gate()):
             self.user_properties.append((UNDECIDED, "yes"))
             raise CheckUndecidedError(finding, stands, decision.sentences.get(finding.check, ""))
 
@@ -133,7 +143,7 @@ class CheckItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where the check is declared."""
-        return self.path, self.line, f"{self.check.stage}: {self.check.name}"
+        return self.path, self.line, f"{self.check.stage}: {self.name}"
 
 
 def _decorator(mark: Mark) -> pytest.MarkDecorator:

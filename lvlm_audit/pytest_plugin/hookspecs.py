@@ -18,7 +18,7 @@ def pytest_lvlm_recorded(
 ) -> None:
     """Everything that the checks need is recorded, or was taken out of the store; no check has run yet.
 
-    Called once a run that audits; under xdist on the controller.
+    Called once a run that audits, of a series once a checkpoint; under xdist on the controller.
 
     Args:
         config: of the run.
@@ -31,8 +31,8 @@ def pytest_lvlm_recorded(
 def pytest_lvlm_audit_finished(config: pytest.Config, audit: Audit) -> None:
     """The checks have run, the audit is concluded, and the files that were asked for are written.
 
-    Called once a run that audits; under xdist on the controller. Not called where the audit could not be
-    concluded or written.
+    Called once a run that audits, of a series once a checkpoint; under xdist on the controller. Not called
+    where the audit could not be concluded or written.
 
     Args:
         config: of the run.

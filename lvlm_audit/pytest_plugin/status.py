@@ -8,6 +8,10 @@ from lvlm_audit.document import Verdict
 
 PROPERTY = "lvlm_audit"
 """Of a report's user properties: severity, and where the check stands against what fails the run."""
+CHECK = "lvlm_audit_check"
+"""Of a report's user properties: the check's name."""
+MEMBER = "lvlm_audit_checkpoint"
+"""Of a report's user properties: which checkpoint of a series was checked; none where there is no series."""
 UNDECIDED = "lvlm_audit_undecided"
 """Of a report's user properties: the check failed because it is undecided, and for no other reason."""
 EXIT_UNDECIDED = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -20,8 +20,9 @@ def show(session: AuditSession, terminal: pytest.TerminalReporter) -> None:
     if session.problem is not None:
         terminal.section("lvlm_audit", sep="=")
         terminal.write_line(f"ERROR: {session.problem}", red=True)
-    if session.audit is None:
+    if not session.audits:
         return
+    from lvlm_audit.report.terminal.series import series
     from lvlm_audit.report.terminal.summary import summary
 
     width = session.config.get_terminal_writer().fullwidth
@@ -36,7 +37,13 @@ def show(session: AuditSession, terminal: pytest.TerminalReporter) -> None:
     )
     # The console writes to memory, so it cannot know what the real terminal can show.
     with speaking(for_pytest):
-        summary(session.audit, console, written=session.written, encoding=sys.stdout.encoding)
+        facts: dict[str, Any] = {"written": session.written, "encoding": sys.stdout.encoding}
+        if session.series().several:
+            left_out = session.series().notes
+            series(session.audits, console, baseline=session.baseline(), left_out=left_out, **facts)
+        else:
+            (audit,) = session.audits.values()
+            summary(audit, console, **facts)
     terminal.write(text.getvalue())
     if session.kept is not None:
         terminal.write_line(session.kept, yellow=True)

@@ -10,9 +10,11 @@ from lvlm_audit.hallucination.places import places
 from lvlm_audit.hallucination.right import reference_words, right
 from lvlm_audit.metrics.curves import reference_surprisal
 from lvlm_audit.metrics.tokens import last_margin
+from lvlm_audit.probes.fingerprint import fingerprint
+from lvlm_audit.probes.probe import Probe
 from lvlm_audit.recordings.evidence import Evidence
 from lvlm_audit.recordings.reference_pairs import REFERENCE_PAIRS
-from lvlm_audit.traces.trace import PairedTrace, Trace
+from lvlm_audit.traces.trace import Asked, PairedTrace, Trace
 
 
 def asked_probes(evidence: Evidence) -> list[AskedProbe]:
@@ -33,6 +35,7 @@ def _asked(trace: Trace, pair: PairedTrace | None) -> AskedProbe:
         id=trace.asked.id,
         cluster=trace.asked.cluster,
         kind=kind if isinstance(kind, str) else "",
+        content=_content(trace.asked),
         answer=places(trace).text,
         tokens=[int(token) for token in trace.token_ids],
         margins=_margins(trace),
@@ -43,6 +46,11 @@ def _asked(trace: Trace, pair: PairedTrace | None) -> AskedProbe:
         wrong=sum(word.truth == HALLUCINATED for word in words),
         reference_bits=None if pair is None else _bits(pair),
     )
+
+
+def _content(asked: Asked) -> str:
+    probe = Probe(asked.id, asked.prompt, None, asked.cluster, asked.reference, asked.labels)
+    return fingerprint([probe])[:32]
 
 
 def _margins(trace: Trace) -> list[float]:

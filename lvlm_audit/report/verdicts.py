@@ -134,6 +134,18 @@ def deciding(audit: Audit) -> list[Finding]:
     ]
 
 
+def looks(audit: Audit) -> str:
+    """After how many looks a run that asks its images in parts was decided; else empty."""
+    gate = audit.gate
+    if gate is None or gate.looks_planned == 1:
+        return ""
+    images = len({probe.cluster for probe in audit.asked})
+    return (
+        f"after {gate.looks} of {gate.looks_planned} looks: {images} of "
+        f"{counted(gate.images_planned, 'image')}"
+    )
+
+
 def left_out(audit: Audit) -> str:
     """How many deciding checks were run where some were not; else empty."""
     missing = [] if audit.gate is None else audit.gate.left_out

@@ -126,7 +126,9 @@ def observe(check: Check, evidence: Evidence, *, seed: int = 0) -> Observation:
     return Observation(check, estimate, "", eligible, per_image, against[:_MAX_COUNTEREXAMPLES])
 
 
-def judge(observations: Sequence[Observation], *, family: int | None = None) -> list[Finding]:
+def judge(
+    observations: Sequence[Observation], *, family: int | None = None, alpha: float = ALPHA
+) -> list[Finding]:
     """Judge a family of observations together.
 
     Pass only if the whole interval clears the bound, fail only if it lies beyond, otherwise
@@ -136,6 +138,7 @@ def judge(observations: Sequence[Observation], *, family: int | None = None) -> 
         observations: of all declared checks.
         family: number of declared checks with a bound; at least those of the observations, which is the
             default. Descriptions belong to no family.
+        alpha: one-sided error rate of the family.
     """
     size = family if family is not None else sum(o.check.bounded for o in observations)
     tested, evidence = [], []
@@ -147,7 +150,7 @@ def judge(observations: Sequence[Observation], *, family: int | None = None) -> 
         evidence.append(
             (o.estimate.p_value(side, bound), o.estimate.p_value(_OPPOSITE[side], bound))
         )
-    levels = holm_levels([min(pair) for pair in evidence], ALPHA, max(size, 1))
+    levels = holm_levels([min(pair) for pair in evidence], alpha, max(size, 1))
     decided = {
         id(o): (passes, fails, level)
         for o, (passes, fails), level in zip(tested, evidence, levels, strict=True)

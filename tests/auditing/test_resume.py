@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from lvlm_audit.auditing.gather import gather
-from lvlm_audit.auditing.run import given_note
 from lvlm_audit.auditing.subject import choose_probes, open_subject
 from lvlm_audit.errors import ProbeError, ProbesFailed, TraceError
 from lvlm_audit.models.hooked import HookedModel
+from lvlm_audit.readings.given import given_note
 from lvlm_audit.recordings.need import Need
 from lvlm_audit.settings.audit import Settings
 from lvlm_audit.traces import recorder, store

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from lvlm_audit.comparing.family import _levels
+from lvlm_audit.comparing.family import ALPHA, _levels
 from lvlm_audit.comparing.loss import Loss
 from lvlm_audit.document import Outcome
 from lvlm_audit.statistics import Tolerance, counts_change, net_change, quantity_change
@@ -75,7 +75,7 @@ def family(rng: np.random.Generator, n: int, draw: Draw, lost: float) -> list[Lo
 
 
 def red(rng: np.random.Generator, n: int, draw: Draw, lost: float) -> bool:
-    tested = _levels(family(rng, n, draw, lost))
+    tested = _levels(family(rng, n, draw, lost), ALPHA)
     return any(one.outcome is Outcome.SHOWN for one in tested)
 
 

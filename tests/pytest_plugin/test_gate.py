@@ -80,6 +80,8 @@ def test_the_second_night_is_green_and_says_what_it_does_not_prove(nightly):
         "undecided": ["right"],
         "left_out": [],
         "looks": 1,
+        "looks_planned": 1,
+        "images_planned": 0,
     }
     # The broken bound is said, and decides nothing here.
     assert "beyond its own bound, which decides nothing here: certain" in output(result)

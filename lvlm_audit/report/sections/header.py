@@ -15,6 +15,7 @@ from lvlm_audit.report.verdicts import (
     bounds_decide,
     comparisons,
     left_out,
+    looks,
     losses_decide,
     of_audit,
     of_outcome,
@@ -61,6 +62,8 @@ class Header:
     outcome: Said
     exit_words: str
     """What an undecided run ends with; empty where it is decided."""
+    looks: str
+    """How much of the images was asked; empty where there was one look."""
     families: list[FamilyLines]
     losses_decide: bool
     deciding: list[FindingView]
@@ -103,6 +106,7 @@ def header(audit: Audit, findings: Sequence[FindingView]) -> Header:
             if audit.gate is not None and said.colour is Verdict.INCONCLUSIVE
             else ""
         ),
+        looks=looks(audit),
         families=_families(audit, places),
         losses_decide=losses_decide(audit),
         deciding=[v for v in findings if v.decides],

@@ -8,7 +8,7 @@ from lvlm_audit.document import Audit, Change, Comparison, Difference, Outcome
 from lvlm_audit.report.against import figures_of, needed_words
 from lvlm_audit.report.terminal.speaker import Speaker
 from lvlm_audit.report.terminal.table import STYLES
-from lvlm_audit.report.verdicts import Said, comparisons, left_out, of_outcome
+from lvlm_audit.report.verdicts import Said, comparisons, left_out, looks, of_outcome
 from lvlm_audit.report.words import change, changes, counted, one_line
 
 _MOST_FED = 6
@@ -16,7 +16,9 @@ _MOST_NAMED = 12
 
 
 def first(audit: Audit, say: Speaker) -> None:
-    """Right below the verdict: what is fed otherwise, each loss in a sentence, and the figures in short."""
+    """Right below the verdict: how much was asked, what is fed otherwise, each loss, the figures in short."""
+    if words := looks(audit):
+        say.row("looks", words)
     for one in comparisons(audit):
         _fed(one, say)
         for text in one.mismatch:
