@@ -75,12 +75,16 @@ def foretell(
         raise CannotJudge(
             f"with {images} images not even a total loss could be shown: {asked}.",
         )
-    most = max(images_to_exclude(_tolerance(check), level) for check in can)
-    if most > images:
+    excluding = [images_to_exclude(_tolerance(check), level) for check in can]
+    known = [number for number in excluding if number is not None]
+    # Of a loss that no number of images would exclude, nothing can be foretold in numbers.
+    most = max(known) if len(known) == len(excluding) else None
+    if most is None or most > images:
         notes.append(
             _note(
                 f"with {images} images not every loss beyond the tolerance can be excluded, even where nothing "
-                f"changes: for all of {', '.join(c.name for c in can)} that takes {most}."
+                f"changes: for all of {', '.join(c.name for c in can)} "
+                f"{'no number of images would do' if most is None else f'that takes {most}'}."
             )
         )
     return tuple(notes)

@@ -77,7 +77,7 @@ def _table(
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("checkpoint", overflow="fold")
     table.add_column("verdict", no_wrap=True)
-    for name in ("right answers", "image's advantage", "references' surprisal"):
+    for name in ("right answers", "advantage", "surprisal"):
         table.add_column(name, justify="right")
     if wide:
         table.add_column("what happened", overflow="fold", ratio=1)
