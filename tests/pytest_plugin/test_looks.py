@@ -81,8 +81,9 @@ def test_each_look_judges_at_its_share_of_the_rate(nightly):
     (plain,) = document(nightly)["comparison"]["changes"]
     asked(nightly, *MORE)
     (third,) = document(nightly)["comparison"]["changes"]
-    assert plain["interval"]["confidence"] == pytest.approx(1 - 2 * 0.025)
-    assert third["interval"]["confidence"] == pytest.approx(1 - 2 * 0.025 / 3)
+    # Answers and their words share the level.
+    assert plain["interval"]["confidence"] == pytest.approx(1 - 2 * 0.0125)
+    assert third["interval"]["confidence"] == pytest.approx(1 - 2 * 0.0125 / 3)
     certain = next(f for f in document(nightly)["findings"] if f["check"] == "certain")
     assert certain["interval"]["confidence"] == pytest.approx(1 - 2 * 0.025 / 3)
 

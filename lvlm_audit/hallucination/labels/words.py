@@ -34,8 +34,8 @@ def _expected(truth: Truth, text: str, reference: str | None) -> Iterator[FoundW
     # "2" is "two".
     hits = hits or [s for s in word_spans(text) if _is(text[slice(*s)], truth.expected)]
     for start, end in hits:
-        said = says(text[start:end])
-        yield FoundWord(start, end, CORRECT, None, said, EXPECTED, truth.expected.casefold())
+        one = says(text[start:end])
+        yield FoundWord(start, end, CORRECT, None, one, EXPECTED, truth.expected.casefold())
     place = None if hits else _place_of(truth.expected, text, reference)
     if place is not None:
         said = text[slice(*place)]
