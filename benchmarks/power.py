@@ -217,7 +217,11 @@ def page(whole: Power, alike: Sequence[Cell], labels: Mapping[str, Any], threads
     sentences = [
         (
             cell.fault,
-            " ".join(one.sentence for one in cell.outcomes if one.outcome is Outcome.SHOWN)
+            " ".join(
+                f"{one.sentence.rstrip('.')}."
+                for one in cell.outcomes
+                if one.outcome is Outcome.SHOWN
+            )
             + (f" Fed differently: {', '.join(cell.fed)}." if cell.fed else ""),
         )
         for cell in whole.cells
