@@ -97,10 +97,10 @@ MUTANTS = (
     ),
     Mutant(
         "inconclusive taken for a pass",
-        "lvlm_audit/auditing/conclude.py",
-        'return not finding.declared.get("allow_inconclusive", False)',
-        "return False",
-        "tests/spec/test_judge.py",
+        "lvlm_audit/comparing/decision.py",
+        "    return (open_bound or open_loss) and not allowed\n",
+        "    return False\n",
+        "tests/comparing/test_decision.py",
     ),
     Mutant(
         "AMBER's positive class taken for yes",

@@ -27,7 +27,7 @@ from lvlm_audit.hallucination.labelled import labelled
 from lvlm_audit.interventions.named import Skip
 from lvlm_audit.models.aliases import Checkpoint
 from lvlm_audit.models.in_memory import InMemory
-from lvlm_audit.notes import Note, distinct
+from lvlm_audit.notes import Note
 from lvlm_audit.probes.controlled import EXPECTATIONS
 from lvlm_audit.probes.probe import Probe, Probes
 from lvlm_audit.progress import OnProgress, Step
@@ -141,7 +141,7 @@ class Asking:
                 "probe_count": len(gathered.probes),
                 **gathered.provenance,
             },
-            notes=distinct((*self.told, *gathered.notes)),
+            notes=gathered.notes,
             seed=settings.seed,
             gate=gate,
             fed=gathered.fed,

@@ -162,7 +162,9 @@ def test_a_baseline_is_a_file_or_an_audit(project: Path, tmp_path: Path) -> None
     before = lvlm_audit.audit(project / "model", project / "photos", **SHORT)
     before.save(tmp_path / "before.json")
     for baseline in (before, tmp_path / "before.json", str(tmp_path / "before.json")):
-        audit = lvlm_audit.audit(project / "model", project / "photos", baseline=baseline, **SHORT)
+        audit = lvlm_audit.audit(
+            project / "model", project / "photos", baseline=baseline, fail_on="absolute", **SHORT
+        )
         assert audit.comparison is not None
         assert audit.comparison.differences == lvlm_audit.compare(audit, before).differences
     with pytest.raises(UsageError, match=r"^baseline '.*nowhere\.json' is not a file"):
@@ -176,7 +178,9 @@ def test_steps_are_told_as_they_begin_and_are_logged(
     with caplog.at_level(logging.INFO, logger="lvlm_audit"):
         lvlm_audit.audit(project / "model", project / "photos", on_progress=told.append, **SHORT)
     steps = list(dict.fromkeys(event.what for event in told))
-    assert steps[:3] == [
+    begun = steps.index("opening the model")
+    assert "6 images" in " ".join(steps[:begun]), "what they can decide is said before"
+    assert steps[begun : begun + 3] == [
         "opening the model",
         "recording answers",
         "replaying answers with other images",

@@ -6,7 +6,7 @@ import dataclasses
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lvlm_audit import metrics
@@ -24,6 +24,7 @@ from tests.comparing.sides import (
     right,
     side,
 )
+from tests.effort import examples
 
 LABELLED = {"metric": METRIC, "max_rise": 0.05, "tolerance": "points", "support": [0.0, 1.0]}
 
@@ -254,7 +255,7 @@ def test_levels_are_holms_over_the_deciding_checks_that_can_be_compared():
 VALUES = st.lists(st.floats(-2, 8, allow_nan=False, width=16), min_size=6, max_size=30)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(VALUES, st.data())
 def test_a_document_against_itself(values, data):
     rights = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
@@ -268,7 +269,7 @@ def test_a_document_against_itself(values, data):
     assert all(one.startswith("shared images: ") for one in found.mismatch)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(VALUES, st.data())
 def test_no_loss_is_shown_both_ways(values, data):
     size = len(values)

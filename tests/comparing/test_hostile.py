@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from lvlm_audit.comparing import compare, decide, verdict_sentence
@@ -14,6 +14,7 @@ from lvlm_audit.comparing.wrong_words import METRIC as WRONG
 from lvlm_audit.document import Audit
 from lvlm_audit.settings.gate import Gate
 from tests.comparing.sides import asked, by_image, finding, right, side
+from tests.effort import examples
 
 EVIL = "\x1b[31m</script>\u202e" + "x" * 5000
 NUMBERS = st.one_of(
@@ -77,9 +78,7 @@ def documents_(draw):
     return side(found, probes)
 
 
-@settings(
-    max_examples=30, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-)
+@examples(30, allow=list(HealthCheck))
 @given(documents_(), documents_())
 def test_whatever_a_document_holds(now, before):
     with warnings.catch_warnings():

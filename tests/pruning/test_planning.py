@@ -315,6 +315,8 @@ def test_an_exported_checkpoint_is_audited_against_its_parent(plan, project, pyt
         "pruned",
         "--lvlm-baseline",
         "parent.json",
+        "--lvlm-fail-on",
+        "absolute",
         "--lvlm-json",
         "pruned.json",
     )

@@ -78,7 +78,7 @@ def test_a_hook_that_fails_at_the_end_turns_a_green_run_red_and_costs_no_file(la
     )
     result, audit = lab.audit()
     assert (result.ret, audit["verdict"]) == (pytest.ExitCode.TESTS_FAILED, "pass")
-    text = result.stdout.str()
+    text = result.stdout.str().replace("\n", "")
     assert "an implementation of pytest_lvlm_audit_finished failed at" in text
     assert "conftest.py:2: KeyError" in text
     assert "audit.json" in text
