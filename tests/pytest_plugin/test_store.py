@@ -117,7 +117,7 @@ def test_an_old_store_without_checksums_is_recorded_anew_as_a_whole(recorded):
     _, audit = recorded.audit()
     assert made(recorded) == KINDS
     (note,) = audit["notes"]
-    assert "recorded anew: 5 recordings, the first set aside as" in note["text"]
+    assert "recorded anew: 6 recordings, the first set aside as" in note["text"]
     assert "an earlier lvlm_audit wrote them, without checksums" in note["text"]
 
 
@@ -128,7 +128,7 @@ def test_what_is_made_of_answers_follows_them(recorded):
     DAMAGES["an array's bit"](answers(recorded))
     _, audit = recorded.audit()
     assert made(recorded) == KINDS
-    assert "recorded anew: 5 recordings, the first set aside" in audit["notes"][0]["text"]
+    assert "recorded anew: 6 recordings, the first set aside" in audit["notes"][0]["text"]
     recorded.run()
     assert made(recorded) == []
 
